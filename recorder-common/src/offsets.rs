@@ -1,0 +1,104 @@
+//! Field offsets of the running kernel, resolved by name from its BTF at load time and frozen in `.rodata`.
+
+/// Marks a field that this kernel does not have; the probe leaves out what depends on it.
+pub const ABSENT: u32 = u32::MAX;
+
+/// Declares the offsets struct and the list of where each field is looked up, so that the two can't differ.
+macro_rules! offsets {
+    ($($field:ident = $lookup:literal,)*) => {
+        /// Byte offsets; [`ABSENT`] where the kernel lacks the field.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(C)]
+        pub struct Offsets { $(#[doc = $lookup] pub $field: u32,)* }
+
+        impl Offsets {
+            /// Field names with their place, `struct.member.member`, in the order of the struct.
+            pub const LOOKUPS: &'static [&'static str] = &[$($lookup),*];
+            /// Number of offsets.
+            pub const COUNT: usize = Self::LOOKUPS.len();
+
+            /// Builds the struct from offsets in [`Self::LOOKUPS`] order.
+            #[must_use]
+            pub const fn from_array([$($field),*]: [u32; Self::COUNT]) -> Self {
+                Self { $($field),* }
+            }
+        }
+    };
+}
+
+offsets! {
+    task_pid = "task_struct.pid",
+    task_tgid = "task_struct.tgid",
+    task_real_parent = "task_struct.real_parent",
+    task_group_leader = "task_struct.group_leader",
+    task_start_boottime = "task_struct.start_boottime",
+    task_cred = "task_struct.cred",
+    task_loginuid = "task_struct.loginuid",
+    task_sessionid = "task_struct.sessionid",
+    task_nsproxy = "task_struct.nsproxy",
+    task_thread_pid = "task_struct.thread_pid",
+    task_mm = "task_struct.mm",
+    task_fs = "task_struct.fs",
+    task_files = "task_struct.files",
+    task_exit_code = "task_struct.exit_code",
+    task_signal = "task_struct.signal",
+    task_flags = "task_struct.flags",
+    signal_live = "signal_struct.live",
+    cred_uid = "cred.uid",
+    cred_gid = "cred.gid",
+    cred_euid = "cred.euid",
+    cred_egid = "cred.egid",
+    nsproxy_mnt_ns = "nsproxy.mnt_ns",
+    mnt_namespace_ns = "mnt_namespace.ns",
+    pid_namespace_ns = "pid_namespace.ns",
+    ns_common_inum = "ns_common.inum",
+    pid_level = "pid.level",
+    pid_numbers = "pid.numbers",
+    upid_ns = "upid.ns",
+    mm_arg_start = "mm_struct.arg_start",
+    mm_arg_end = "mm_struct.arg_end",
+    mm_exe_file = "mm_struct.exe_file",
+    fs_root = "fs_struct.root",
+    fs_pwd = "fs_struct.pwd",
+    path_mnt = "path.mnt",
+    path_dentry = "path.dentry",
+    files_fdt = "files_struct.fdt",
+    fdt_max_fds = "fdtable.max_fds",
+    fdt_fd = "fdtable.fd",
+    file_path = "file.f_path",
+    file_inode = "file.f_inode",
+    file_mode = "file.f_mode",
+    file_flags = "file.f_flags",
+    file_count = "file.f_count",
+    file_ref = "file.f_ref",
+    dentry_parent = "dentry.d_parent",
+    dentry_name = "dentry.d_name",
+    dentry_inode = "dentry.d_inode",
+    dentry_hash = "dentry.d_hash",
+    qstr_name = "qstr.name",
+    qstr_len = "qstr.len",
+    hash_pprev = "hlist_bl_node.pprev",
+    mount_mnt = "mount.mnt",
+    mount_parent = "mount.mnt_parent",
+    mount_mountpoint = "mount.mnt_mountpoint",
+    mount_ns = "mount.mnt_ns",
+    vfsmount_root = "vfsmount.mnt_root",
+    inode_ino = "inode.i_ino",
+    inode_mode = "inode.i_mode",
+    inode_uid = "inode.i_uid",
+    inode_gid = "inode.i_gid",
+    inode_sb = "inode.i_sb",
+    inode_nlink = "inode.i_nlink",
+    sb_dev = "super_block.s_dev",
+    sb_magic = "super_block.s_magic",
+    bprm_filename = "linux_binprm.filename",
+    bprm_interp = "linux_binprm.interp",
+    bprm_argc = "linux_binprm.argc",
+    bprm_file = "linux_binprm.file",
+    pt_regs_di = "pt_regs.di",
+    pt_regs_si = "pt_regs.si",
+    pt_regs_dx = "pt_regs.dx",
+    pt_regs_r10 = "pt_regs.r10",
+    pt_regs_r8 = "pt_regs.r8",
+    pt_regs_r9 = "pt_regs.r9",
+}

@@ -1,0 +1,1 @@
+//! Who did it: completes events from the process table, cgroups and PAM calls.

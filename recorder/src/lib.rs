@@ -1,0 +1,24 @@
+//! recorder: a flight recorder for Linux hosts.
+//!
+//! ```text
+//! KERNEL                     daemon                                                     READERS
+//! probes -> rings -> capture -> event -> enrich -> chain -> store -> segments on disk -> cli, verify
+//!             \ full: counted -> gap event
+//! ```
+//!
+//! Deliberately absent: nothing is shown before it is durable; `chain`, `store::format` and `verify` take no clock and
+//! open no socket; nothing reachable from `cli` opens a segment for writing; only `enrich::procfs` reads /proc for
+//! events; only `capture` knows aya; only `daemon` starts threads.
+
+#[cfg(feature = "capture")]
+pub mod capture;
+pub mod event;
+pub mod enrich;
+pub mod chain;
+pub mod store;
+pub mod verify;
+pub mod daemon;
+pub mod cli;
+pub mod config;
+pub mod exit;
+pub mod logging;

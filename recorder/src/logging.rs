@@ -1,0 +1,1 @@
+//! Log lines about the recorder itself, on stderr.

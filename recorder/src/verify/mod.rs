@@ -1,0 +1,1 @@
+//! Re-derives everything the store claims and names what does not hold.
