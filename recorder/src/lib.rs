@@ -12,13 +12,13 @@
 
 #[cfg(feature = "capture")]
 pub mod capture;
-pub mod event;
-pub mod enrich;
 pub mod chain;
-pub mod store;
-pub mod verify;
-pub mod daemon;
 pub mod cli;
 pub mod config;
+pub mod daemon;
+pub mod enrich;
+pub mod event;
 pub mod exit;
 pub mod logging;
+pub mod store;
+pub mod verify;
