@@ -1,0 +1,48 @@
+//! `cargo xtask test`: every test, one line a stage, one closing line that sums them.
+mod packages;
+mod stage;
+mod tally;
+
+use crate::{check, setup, workspace};
+use anyhow::{Result, bail};
+use stage::Stages;
+use tally::Tally;
+
+/// Prepares the machine and runs every stage, even after a failed one; fails when anything failed.
+pub fn run() -> Result<()> {
+    let mut stages = Stages::new(7);
+    let mut tally = Tally::default();
+    stages.direct("setup", &mut tally, || {
+        setup::run()?;
+        setup::components(&["fmt", "clippy"])
+    });
+    stages.cargo("format", &mut tally, &["fmt", "--all", "--check"]);
+    stages.cargo("clippy", &mut tally, &["clippy", "--all-targets", "--", "--deny", "warnings"]);
+    stages.direct("house rules", &mut tally, check::run);
+    stages.cargo(
+        "unit and integration tests",
+        &mut tally,
+        &["test", "--no-fail-fast", "--", "--show-output"],
+    );
+    live(&mut stages, &mut tally);
+    println!("{}", tally.closing_line());
+    if tally.failed > 0 {
+        bail!("{} failed", tally.failed);
+    }
+    Ok(())
+}
+
+/// Tests that attach probes, log in, mount: they are marked `#[ignore = "root: ..."]` and take turns.
+fn live(stages: &mut Stages, tally: &mut Tally) {
+    if !workspace::is_root() {
+        stages.skip("packages for the live tests", "not root");
+        stages.skip("live tests", &format!("{} need root: run `sudo -E cargo xtask test`", tally.ignored));
+        return;
+    }
+    stages.direct("packages for the live tests", tally, packages::prepare);
+    let live = ["test", "--no-fail-fast", "--package", "recorder", "--tests", "--"];
+    let all = [&live[..], &["--ignored", "--show-output", "--test-threads=1"]].concat();
+    // The stage before counted these as ignored; now they run.
+    tally.ignored = 0;
+    stages.cargo("live tests", tally, &all);
+}

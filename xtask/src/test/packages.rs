@@ -1,0 +1,77 @@
+//! Programs that the live tests drive: real logins, independent witnesses. Installed only on a CI machine.
+use crate::command;
+use anyhow::{Context as _, Result};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+/// A program, and the Debian package it comes from.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("sshd", "openssh-server"),
+    ("ssh", "openssh-client"),
+    ("sshpass", "sshpass"),
+    ("pamtester", "pamtester"),
+    ("sudo", "sudo"),
+    ("strace", "strace"),
+    ("zstd", "zstd"),
+    ("cron", "cron"),
+    ("setfattr", "attr"),
+    ("git", "git"),
+    ("systemd-analyze", "systemd"),
+];
+
+/// Keeps package scripts from starting services; ours only while we install.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Installs what is missing when `CI=true`; else names it, and the tests that need it skip themselves.
+pub fn prepare() -> Result<()> {
+    let missing: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !command::exists(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if std::env::var("CI").as_deref() != Ok("true") {
+        println!("    not installed, so some live tests will skip themselves: {}", missing.join(" "));
+        return Ok(());
+    }
+    println!("    installing for the live tests: {}", missing.join(" "));
+    let _policy = Policy::deny_starts()?;
+    command::output(apt().args(["update", "-q"]))?;
+    let install = ["install", "-y", "-q", "--no-install-recommends", "--no-upgrade"];
+    command::output(apt().args(install).args(missing)).map(drop)
+}
+
+fn apt() -> Command {
+    let mut apt = Command::new("apt-get");
+    apt.env("DEBIAN_FRONTEND", "noninteractive");
+    apt
+}
+
+/// A policy that refuses service starts, removed on drop; a policy that is there already is respected.
+struct Policy {
+    ours: bool,
+}
+
+impl Policy {
+    fn deny_starts() -> Result<Self> {
+        if Path::new(POLICY).exists() {
+            return Ok(Self { ours: false });
+        }
+        fs::write(POLICY, "#!/bin/sh\nexit 101\n").with_context(|| format!("could not write {POLICY}"))?;
+        let policy = Self { ours: true };
+        fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))?;
+        Ok(policy)
+    }
+}
+
+impl Drop for Policy {
+    fn drop(&mut self) {
+        if self.ours {
+            let _ = fs::remove_file(POLICY);
+        }
+    }
+}
