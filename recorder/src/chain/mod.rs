@@ -1,1 +1,19 @@
 //! Tamper evidence: pure functions from bytes to hashes, trees and signatures; no clock, no file.
+//!
+//! An event line is a leaf of its frame's inner tree, a frame header is a leaf of the host's outer tree; both trees are
+//! those of RFC 6962. Tiles, proofs and checkpoints are not here yet.
+#![forbid(unsafe_code)]
+
+mod base64;
+pub mod key;
+pub mod tree;
+
+/// A SHA-256 digest.
+pub type Hash = [u8; 32];
+
+/// SHA-256 of `bytes`.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> Hash {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).into()
+}

@@ -1,0 +1,83 @@
+//! The outcome of a verification: verdict, what was asked, what is proven, findings.
+
+use serde::Serialize;
+
+use super::finding::Finding;
+
+/// The verdict table of the design; the number is the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[repr(u8)]
+pub enum Verdict {
+    /// To a fresh, cosigned head.
+    Verified = 0,
+    /// The same, with something worth knowing.
+    VerifiedWithWarnings = 1,
+    /// Changed.
+    Tampered = 2,
+    /// Not there, nothing found, unreadable.
+    Incomplete = 3,
+    /// The newest cosignature is too old.
+    Stale = 4,
+    /// Consistent in itself, but nothing outside the host vouches for it.
+    Unanchored = 5,
+}
+
+impl Verdict {
+    /// Exit code of `recorder verify`.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// A range of time, frames and events.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Proven {
+    /// First and last segment, by file name.
+    pub segments: Option<(String, String)>,
+    /// First and last frame.
+    pub frames: Option<(u64, u64)>,
+    /// First and last event.
+    pub events: Option<(u64, u64)>,
+    /// Wall time of first and last event, ns since 1970.
+    pub time: Option<(i64, i64)>,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Asked {
+    /// From, ns since 1970.
+    pub since: Option<i64>,
+    /// To, ns since 1970.
+    pub until: Option<i64>,
+    /// Payloads were left unread.
+    pub headers_only: bool,
+}
+
+/// What [`super::verify`] found out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What was asked for.
+    pub asked: Asked,
+    /// What holds without a gap from its first to its last frame.
+    pub proven: Proven,
+    /// The key that the signatures were checked with, and whether it was given from outside.
+    pub origin: Option<String>,
+    /// Whether that key came from outside the store.
+    pub origin_given: bool,
+    /// Segments looked at.
+    pub segments: u64,
+    /// Frames looked at.
+    pub frames: u64,
+    /// Events looked at.
+    pub events: u64,
+    /// Bytes looked at.
+    pub bytes: u64,
+    /// Events that the recorder says were lost.
+    pub lost: u64,
+    /// What was found, in log order.
+    pub findings: Vec<Finding>,
+}
