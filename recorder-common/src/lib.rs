@@ -3,7 +3,7 @@
 //! Everything is `repr(C)`, integers only, native byte order, without implicit padding. Neither side trusts the
 //! other's bytes: user space reads a sample field by field and turns numbers into types with `TryFrom`.
 #![no_std]
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "user"), forbid(unsafe_code))]
 
 pub mod class;
 pub mod kind;
@@ -14,3 +14,14 @@ pub mod text;
 
 /// Version of this ABI. Probes and daemon are built together, so a difference is a build fault, not an upgrade.
 pub const ABI_VERSION: u32 = 1;
+
+/// The user side may view these as plain bytes.
+#[cfg(feature = "user")]
+mod plain {
+    // SAFETY: `repr(C)`, integers only, no padding.
+    unsafe impl aya::Pod for crate::offsets::Offsets {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for crate::syscall::Spec {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for crate::sample::Counters {}
+}

@@ -73,6 +73,18 @@ pub struct TaskId {
     pub comm: [u8; COMM_LEN],
 }
 
+/// What one CPU did in one class: the value of the `COUNTERS` map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Counters {
+    /// Next sequence number.
+    pub sequence: u64,
+    /// Samples that found no room.
+    pub dropped: u64,
+    /// Boot-clock ns of the last wake-up of the reader.
+    pub woken: u64,
+}
+
 /// Body of every kind: numbers whose meaning the kind decides. Unused ones are 0.
 ///
 /// | kinds | `arg` |

@@ -1,7 +1,7 @@
 //! How the generic syscall probe reads one system call: which argument is what. The table itself is the daemon's.
 
 /// Size of the table: higher system call numbers are not hooked.
-pub const SYSCALLS: u32 = 512;
+pub const SYSCALLS: usize = 512;
 /// Marks an argument that the call does not have.
 pub const NONE: u8 = 0xff;
 
@@ -37,6 +37,22 @@ pub struct Spec {
 
 const _: () = assert!(size_of::<Spec>() == 16);
 
+/// A call without arguments that matter.
+pub const UNHOOKED: Spec = Spec {
+    kind: 0,
+    flags: 0,
+    dir: NONE,
+    name: NONE,
+    dir_to: NONE,
+    name_to: NONE,
+    fd: NONE,
+    at: NONE,
+    arg: [NONE; 3],
+    text: NONE,
+    text_tag: 0,
+    reserved: 0,
+};
+
 /// The call never follows a link in the last component (`lchown`, `lsetxattr`).
 pub const SPEC_NOFOLLOW: u16 = 1;
 /// The call removes (`removexattr`).
@@ -47,5 +63,11 @@ pub const SPEC_UNLINKAT: u16 = 4;
 pub const SPEC_LINKAT: u16 = 8;
 /// A null name means the descriptor itself (`utimensat`).
 pub const SPEC_NULL_IS_FD: u16 = 16;
+/// Reads `fstype` of mount(2), argument 2.
+pub const SPEC_FSTYPE: u16 = 64;
+/// `arg[0]` points to the value.
+pub const SPEC_DEREF: u16 = 128;
+/// Changes a mount that is already there.
+pub const SPEC_REMOUNT: u16 = 256;
 /// `RENAME_EXCHANGE` in argument 4 is flagged.
 pub const SPEC_RENAMEAT2: u16 = 32;

@@ -1,1 +1,65 @@
-//! Kernel to bytes: loads the probes, reads their rings. The only module that knows aya.
+//! Kernel to bytes: loads the probes, attaches them, reads their rings. The only module that knows aya.
+//!
+//! What comes out is batches of samples in time order, and losses; what they mean is `event`'s business.
+
+pub mod hooks;
+pub mod load;
+pub mod loss;
+pub mod offsets;
+pub mod report;
+pub mod ring;
+pub mod syscalls;
+
+use std::path::PathBuf;
+
+pub use load::{Capture, Sizes};
+pub use report::{ProbeRow, State, probe_report};
+
+/// Why recording can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// Not root, or a sandbox without the capabilities.
+    #[error("the kernel refused to load probes ({what}): run as root, or with CAP_BPF and CAP_PERFMON")]
+    Permission {
+        /// What was tried.
+        what: String,
+    },
+    /// No type information of the running kernel.
+    #[error(
+        "{path}: {why}; this kernel has no BTF (CONFIG_DEBUG_INFO_BTF), without which field offsets are unknown"
+    )]
+    NoBtf {
+        /// The BTF file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// tracefs is not mounted.
+    #[error("tracefs is not mounted: run `mount -t tracefs none /sys/kernel/tracing`")]
+    NoTracefs,
+    /// The argument registers are not where the probes look.
+    #[error("unsupported kernel: pt_regs does not keep the system call arguments side by side")]
+    Registers,
+    /// The object could not be loaded.
+    #[error("loading the probes: {0}")]
+    Load(String),
+    /// A hook without which there is no record of executions.
+    #[error("cannot attach {hook}, which every record needs: {why}")]
+    Essential {
+        /// The hook.
+        hook: String,
+        /// The kernel's answer.
+        why: String,
+    },
+    /// A map is not what the daemon expects.
+    #[error("map {name}: {why}")]
+    Map {
+        /// The map.
+        name: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// Waiting for the rings failed.
+    #[error("waiting for events: {0}")]
+    Wait(#[from] std::io::Error),
+}

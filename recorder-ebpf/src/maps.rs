@@ -1,0 +1,71 @@
+//! Every map: rings by class, counters, scratch space, the syscall table, and the state of written files.
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{HashMap, LruHashMap, PerCpuArray, RingBuf};
+use recorder_common::class::Class;
+use recorder_common::offsets::Offsets;
+use recorder_common::sample::Counters;
+use recorder_common::syscall::{SYSCALLS, Spec, UNHOOKED};
+
+/// exec, fork, exit, logins, mounts. The daemon sets the real sizes at load.
+#[map]
+pub static CRITICAL: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
+/// File changes.
+#[map]
+pub static FILES: RingBuf = RingBuf::with_byte_size(16 << 20, 0);
+/// Sequence numbers and losses of this CPU, by class.
+#[map]
+pub static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(Class::ALL.len() as u32, 0);
+/// Where samples are put together. More than one because a probe can be preempted by another.
+#[map]
+pub static SCRATCH: PerCpuArray<[u8; 32 * 1024]> = PerCpuArray::with_max_entries(SLOTS, 0);
+/// Which scratch spaces of this CPU are in use.
+#[map]
+pub static BUSY: PerCpuArray<[u64; SLOTS as usize]> = PerCpuArray::with_max_entries(1, 0);
+/// Open files that were written, by address of `struct file`.
+#[map]
+pub static WRITES: LruHashMap<u64, Written> = LruHashMap::with_max_entries(65_536, 0);
+/// Calls into libpam that have not returned, by thread and call.
+#[map]
+pub static PAM_CALLS: HashMap<PamKey, [u64; 3]> = HashMap::with_max_entries(4096, 0);
+
+/// Scratch spaces per CPU: tracepoints, uprobes, and one of each that preempted the other.
+pub const SLOTS: u32 = 4;
+
+/// Field offsets of the running kernel; the daemon overrides them before load, the kernel freezes them.
+#[unsafe(no_mangle)]
+pub static OFFSETS: Offsets = Offsets::from_array([0; Offsets::COUNT]);
+
+/// How to read each system call, by number; overridden and frozen like the offsets.
+#[unsafe(no_mangle)]
+pub static SPECS: [Spec; SYSCALLS] = [UNHOOKED; SYSCALLS];
+
+/// What was written through one open file since its first write.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Written {
+    /// Bytes.
+    pub bytes: u64,
+    /// Calls.
+    pub calls: u64,
+    /// Inode, to tell a reused address.
+    pub inode: u64,
+    /// Process that is closing its descriptors, and how many of them referred to this file so far.
+    pub closer: u32,
+    /// See `closer`.
+    pub seen: u32,
+    /// A mapping holds the file, so its reference count says nothing at close.
+    pub mapped: u32,
+    /// Keeps the size a multiple of 8.
+    pub reserved: u32,
+}
+
+/// One call into libpam.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct PamKey {
+    /// Process and thread.
+    pub thread: u64,
+    /// `recorder_common::sample::pam` call.
+    pub call: u64,
+}

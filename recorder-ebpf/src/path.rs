@@ -1,0 +1,131 @@
+//! Walks from a directory entry to the root of its mount namespace, one component after the other, leaf first.
+//!
+//! No locks are held: a rename at the same moment can give a mixed path. User space puts the components together.
+
+use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_kernel_str};
+use recorder_common::sample::SAMPLE_MAX;
+use recorder_common::text::{TEXT_CUT, TEXT_DELETED, TEXT_HEADER, TEXT_MAX, TEXT_UNREACHABLE};
+
+use crate::maps::OFFSETS;
+use crate::read::{has, kernel, offset};
+use crate::sample::state_of;
+
+/// Components and mount crossings that are followed: more than a path of `PATH_MAX` can have.
+const STEPS: u32 = 2100;
+/// A component at or before this position ends inside the sample.
+const LAST: u64 = (SAMPLE_MAX - COMPONENT as usize) as u64;
+/// Longest component with its NUL.
+const COMPONENT: u32 = 256;
+
+/// A walk in progress; part of the state behind the sample.
+#[repr(C)]
+pub struct Walk {
+    dentry: u64,
+    mount: u64,
+    /// Next byte to write.
+    pub position: u64,
+    /// Component bytes that may still come.
+    room: u64,
+    /// Text flags.
+    pub flags: u64,
+    steps: u64,
+}
+
+/// What a step gets: the one thing that the verifier must know is a pointer into the scratch space.
+#[repr(C)]
+struct Context {
+    area: *mut u8,
+}
+
+/// Walks a `struct path` at `address` into the place of the sample's next text. Position and flags are in the state.
+#[inline(always)]
+pub fn walk(area: *mut u8, address: u64) {
+    let state = state_of(area);
+    let walk = &mut state.walk;
+    walk.position = state.position + TEXT_HEADER as u64;
+    walk.flags = TEXT_UNREACHABLE as u64;
+    walk.room = TEXT_MAX as u64 - COMPONENT as u64;
+    walk.steps = 0;
+    let vfsmount: u64 = kernel(address, &OFFSETS.path_mnt);
+    walk.dentry = kernel(address, &OFFSETS.path_dentry);
+    walk.mount = vfsmount.wrapping_sub(offset(&OFFSETS.mount_mnt));
+    if vfsmount == 0 || walk.dentry == 0 {
+        return;
+    }
+    let deleted = is_unhashed(walk.dentry);
+    let mut context = Context { area };
+    // SAFETY: `step` has the signature that bpf_loop calls, and `context` outlives the loop.
+    unsafe { bpf_loop(STEPS, step as *mut _, (&raw mut context).cast(), 0) };
+    if deleted {
+        state_of(area).walk.flags |= TEXT_DELETED as u64;
+    }
+}
+
+/// `d_unlinked`: not in the hash, and not a root.
+#[inline(always)]
+fn is_unhashed(dentry: u64) -> bool {
+    if !has(&OFFSETS.hash_pprev) {
+        return false;
+    }
+    let pprev: u64 = kernel(dentry.wrapping_add(offset(&OFFSETS.dentry_hash)), &OFFSETS.hash_pprev);
+    let parent: u64 = kernel(dentry, &OFFSETS.dentry_parent);
+    pprev == 0 && parent != dentry
+}
+
+/// One step upwards; 1 ends the walk.
+unsafe extern "C" fn step(_index: u32, context: *mut Context) -> i64 {
+    // SAFETY: bpf_loop hands over the context that `walk` gave it.
+    let area = unsafe { (*context).area };
+    let walk = &mut state_of(area).walk;
+    let mount_root: u64 = kernel(walk.mount.wrapping_add(offset(&OFFSETS.mount_mnt)), &OFFSETS.vfsmount_root);
+    if walk.dentry == mount_root {
+        return cross(walk);
+    }
+    let parent: u64 = kernel(walk.dentry, &OFFSETS.dentry_parent);
+    let is_root = parent == walk.dentry || parent == 0;
+    if is_root && walk.steps != 0 {
+        return 1;
+    }
+    let name: u64 = kernel(walk.dentry.wrapping_add(offset(&OFFSETS.dentry_name)), &OFFSETS.qstr_name);
+    // The bound stands right before the call, where the verifier of 6.1 wants to see it.
+    let at = walk.position & 0x7fff;
+    if at > LAST {
+        walk.flags = TEXT_CUT as u64;
+        return 1;
+    }
+    // SAFETY: LAST + COMPONENT is inside the sample; the helper writes at most COMPONENT bytes.
+    let length =
+        unsafe { bpf_probe_read_kernel_str(area.add(at as usize).cast(), COMPONENT, name as *const _) };
+    if length <= 0 {
+        return 1;
+    }
+    let length = length as u64 & 0x1ff;
+    walk.position += length;
+    walk.steps = 1;
+    walk.dentry = parent;
+    if is_root {
+        return 1;
+    }
+    if walk.room < length {
+        walk.flags = TEXT_CUT as u64;
+        return 1;
+    }
+    walk.room -= length;
+    0
+}
+
+/// Leaves a mount for the one below it; 1 at the root of the namespace.
+#[inline(always)]
+fn cross(walk: &mut Walk) -> i64 {
+    let parent: u64 = kernel(walk.mount, &OFFSETS.mount_parent);
+    if parent == walk.mount || parent == 0 {
+        let namespace: u64 = kernel(walk.mount, &OFFSETS.mount_ns);
+        if namespace != 0 {
+            walk.flags = 0;
+        }
+        return 1;
+    }
+    walk.dentry = kernel(walk.mount, &OFFSETS.mount_mountpoint);
+    walk.mount = parent;
+    0
+}

@@ -1,0 +1,195 @@
+//! System calls that change names and attributes: read at their exit, by the daemon's table.
+
+use aya_ebpf::macros::tracepoint;
+use aya_ebpf::programs::TracePointContext;
+use recorder_common::class::Class;
+use recorder_common::kind::Kind;
+use recorder_common::sample::flag;
+use recorder_common::syscall::{
+    NONE, SPEC_DEREF, SPEC_FSTYPE, SPEC_LINKAT, SPEC_NOFOLLOW, SPEC_NULL_IS_FD, SPEC_REMOUNT, SPEC_REMOVE,
+    SPEC_RENAMEAT2, SPEC_UNLINKAT, Spec,
+};
+use recorder_common::text::Tag;
+
+use super::{exit_of, is_retry, pick};
+use crate::maps::OFFSETS;
+use crate::read::{kernel, offset, user_at};
+use crate::sample::{Sample, Urgency};
+use crate::{files, task};
+
+/// `AT_FDCWD`: relative to the working directory.
+const AT_FDCWD: i32 = -100;
+const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
+const AT_REMOVEDIR: u64 = 0x200;
+const AT_SYMLINK_FOLLOW: u64 = 0x400;
+const AT_EMPTY_PATH: u64 = 0x1000;
+const RENAME_EXCHANGE: u64 = 2;
+
+/// `FS_IOC_SETFLAGS`, its 32-bit form, and `FS_IOC_FSSETXATTR` (`include/uapi/linux/fs.h`).
+const SET_FLAGS: [u64; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
+
+/// Hook: `syscalls:sys_exit_*` of every call in the daemon's table that names a file or holds its descriptor.
+#[tracepoint]
+pub fn named_exit(ctx: TracePointContext) -> u32 {
+    named(&ctx);
+    0
+}
+
+/// Hook: `syscalls:sys_exit_ioctl`, for the commands that change inode flags.
+#[tracepoint]
+pub fn ioctl_exit(ctx: TracePointContext) -> u32 {
+    let command = task::arguments()[1] & 0xffff_ffff;
+    if command == SET_FLAGS[0] || command == SET_FLAGS[1] || command == SET_FLAGS[2] {
+        named(&ctx);
+    }
+    0
+}
+
+fn named(ctx: &TracePointContext) -> Option<()> {
+    let call = exit_of(ctx)?;
+    if is_retry(call.returned) {
+        return None;
+    }
+    let spec = &call.spec;
+    let arguments = task::arguments();
+    let at = pick(&arguments, spec.at);
+    let critical = spec.kind == Kind::Mount as u16 || spec.kind == Kind::Unmount as u16;
+    let class = if critical { Class::Critical } else { Class::Files };
+    let mut sample = Sample::begin(class, kind_of(spec, at))?;
+    sample.header().result = if call.returned < 0 { call.returned as i32 } else { 0 };
+    values(&mut sample, spec, &arguments);
+    sample.add_flags(flags_of(spec, at, &arguments));
+    if !object(&mut sample, spec, &arguments) {
+        sample.discard();
+        return None;
+    }
+    if spec.name_to != NONE {
+        let (dir, name) = (pick(&arguments, spec.dir_to), pick(&arguments, spec.name_to));
+        name_below(&mut sample, (spec.dir_to, dir), name, (Tag::BaseTo, Tag::NameTo));
+    }
+    if spec.text != NONE {
+        let tag = text_tag(spec.text_tag);
+        sample.user_text(tag, pick(&arguments, spec.text));
+    }
+    if spec.flags & SPEC_FSTYPE != 0 {
+        sample.user_text(Tag::FsType, arguments[2]);
+    }
+    sample.send(if critical { Urgency::Now } else { Urgency::Batch });
+    Some(())
+}
+
+#[inline(always)]
+fn kind_of(spec: &Spec, at: u64) -> u16 {
+    if spec.flags & SPEC_UNLINKAT != 0 && at & AT_REMOVEDIR != 0 {
+        return Kind::DirDelete as u16;
+    }
+    spec.kind
+}
+
+#[inline(always)]
+fn text_tag(number: u8) -> Tag {
+    if number == Tag::Xattr as u8 {
+        Tag::Xattr
+    } else if number == Tag::Source as u8 {
+        Tag::Source
+    } else {
+        Tag::Content
+    }
+}
+
+#[inline(always)]
+fn values(sample: &mut Sample, spec: &Spec, arguments: &[u64; 6]) {
+    let body = sample.body();
+    body.arg[0] = pick(arguments, spec.arg[0]);
+    body.arg[1] = pick(arguments, spec.arg[1]);
+    body.arg[2] = pick(arguments, spec.arg[2]);
+    if spec.flags & SPEC_DEREF != 0 {
+        body.arg[0] = user_at::<u32>(body.arg[0]).unwrap_or(0) as u64;
+    }
+}
+
+#[inline(always)]
+fn flags_of(spec: &Spec, at: u64, arguments: &[u64; 6]) -> u64 {
+    let mut flags = 0;
+    let follows = at & AT_SYMLINK_FOLLOW != 0;
+    if spec.flags & SPEC_NOFOLLOW != 0 || (spec.flags & SPEC_LINKAT == 0 && at & AT_SYMLINK_NOFOLLOW != 0) {
+        flags |= flag::NOFOLLOW;
+    }
+    if spec.flags & SPEC_LINKAT != 0 && !follows {
+        flags |= flag::NOFOLLOW;
+    }
+    if spec.flags & SPEC_REMOVE != 0 {
+        flags |= flag::REMOVED;
+    }
+    if spec.flags & SPEC_RENAMEAT2 != 0 && arguments[4] & RENAME_EXCHANGE != 0 {
+        flags |= flag::EXCHANGE;
+    }
+    if spec.flags & SPEC_REMOUNT != 0 {
+        flags |= flag::REMOUNT;
+    }
+    flags
+}
+
+/// Appends the object of the call; false when it is out of scope.
+#[inline(always)]
+fn object(sample: &mut Sample, spec: &Spec, arguments: &[u64; 6]) -> bool {
+    if spec.name == NONE {
+        return described(sample, pick(arguments, spec.fd) as u32);
+    }
+    let name = pick(arguments, spec.name);
+    let dir = pick(arguments, spec.dir);
+    let empty = pick(arguments, spec.at) & AT_EMPTY_PATH != 0 && user_at::<u8>(name) == Some(0);
+    if (empty || (spec.flags & SPEC_NULL_IS_FD != 0 && name == 0)) && dir as i32 != AT_FDCWD {
+        return described(sample, dir as u32);
+    }
+    name_below(sample, (spec.dir, dir), name, (Tag::Base, Tag::Name))
+}
+
+/// Appends the file behind a descriptor; false when it is out of scope.
+#[inline(always)]
+fn described(sample: &mut Sample, descriptor: u32) -> bool {
+    let file = task::file_of(task::current(), descriptor);
+    if file == 0 {
+        sample.add_flags(flag::UNRESOLVED);
+        return true;
+    }
+    let inode = files::inode_of(file);
+    if files::is_out_of_scope(inode) {
+        return false;
+    }
+    files::identify(inode, sample.body());
+    files::flag_memfd(file, sample);
+    sample.walked(Tag::Object, files::path_of(file));
+    true
+}
+
+/// Appends a name and the directory it is relative to; false when that directory is out of scope.
+#[inline(always)]
+pub fn name_below(sample: &mut Sample, dir: (u8, u64), name: u64, tags: (Tag, Tag)) -> bool {
+    let task = task::current();
+    let fs: u64 = kernel(task, &OFFSETS.task_fs);
+    let (position, descriptor) = dir;
+    let mut base = 0;
+    if user_at::<u8>(name) == Some(b'/') {
+        base = fs.wrapping_add(offset(&OFFSETS.fs_root));
+    } else if position == NONE || descriptor as i32 == AT_FDCWD {
+        base = fs.wrapping_add(offset(&OFFSETS.fs_pwd));
+        if files::is_path_out_of_scope(base) {
+            return false;
+        }
+    } else {
+        let file = task::file_of(task, descriptor as u32);
+        if file != 0 {
+            base = files::path_of(file);
+            if files::is_path_out_of_scope(base) {
+                return false;
+            }
+        }
+    }
+    if base != 0 {
+        sample.walked(tags.0, base);
+    }
+    sample.user_text(tags.1, name);
+    sample.add_flags(flag::FROM_ARGUMENT);
+    true
+}

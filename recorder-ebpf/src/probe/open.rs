@@ -1,0 +1,118 @@
+//! Opens: what they created, truncated or were refused. The path is the kernel's own, from the resulting file.
+
+use aya_ebpf::macros::tracepoint;
+use aya_ebpf::programs::TracePointContext;
+use recorder_common::class::Class;
+use recorder_common::kind::Kind;
+use recorder_common::sample::flag;
+use recorder_common::syscall::{NONE, SPEC_DEREF};
+use recorder_common::text::Tag;
+
+use super::named::name_below;
+use super::{Call, exit_of, is_retry, pick};
+use crate::files::{self, FMODE_CREATED};
+use crate::maps::OFFSETS;
+use crate::read::{kernel, user_at};
+use crate::sample::{Sample, Urgency};
+use crate::task;
+
+const O_ACCMODE: u64 = 3;
+const O_CREAT: u64 = 0o100;
+const O_TRUNC: u64 = 0o1000;
+const O_PATH: u64 = 0o10_000_000;
+/// The bit that tells `O_TMPFILE` from `O_DIRECTORY`.
+const O_TMPFILE: u64 = 0o20_000_000;
+const EPERM: i64 = -1;
+const EACCES: i64 = -13;
+
+/// Hook: `syscalls:sys_exit_open`, `openat`, `openat2`, `creat`, `open_by_handle_at`.
+#[tracepoint]
+pub fn open_exit(ctx: TracePointContext) -> u32 {
+    opened(&ctx);
+    0
+}
+
+fn opened(ctx: &TracePointContext) -> Option<()> {
+    let call = exit_of(ctx)?;
+    let arguments = task::arguments();
+    let flags = open_flags(&call, &arguments);
+    if call.returned >= 0 {
+        return changed(&call, flags);
+    }
+    refused(&call, &arguments, flags)
+}
+
+/// Flags of the open: an argument, the first field of `struct open_how`, or creat's fixed ones.
+#[inline(always)]
+fn open_flags(call: &Call, arguments: &[u64; 6]) -> u64 {
+    if call.spec.arg[0] == NONE {
+        return O_CREAT | O_TRUNC | 1;
+    }
+    let value = pick(arguments, call.spec.arg[0]);
+    if call.spec.flags & SPEC_DEREF != 0 { user_at(value).unwrap_or(0) } else { value & 0xffff_ffff }
+}
+
+/// An open that succeeded is recorded when it created or truncated.
+#[inline(always)]
+fn changed(call: &Call, flags: u64) -> Option<()> {
+    let unnamed = flags & O_TMPFILE != 0;
+    if flags & (O_CREAT | O_TRUNC | O_TMPFILE) == 0 || flags & O_PATH != 0 {
+        return None;
+    }
+    let file = task::file_of(task::current(), call.returned as u32);
+    let created = unnamed || kernel::<u32>(file, &OFFSETS.file_mode) & FMODE_CREATED != 0;
+    if !created && flags & O_TRUNC == 0 {
+        return None;
+    }
+    let inode = files::inode_of(file);
+    if !files::holds_data(files::mode_of(inode)) || files::is_out_of_scope(inode) {
+        return None;
+    }
+    let kind = if created { Kind::FileCreate } else { Kind::FileTruncate };
+    let mut sample = Sample::begin(Class::Files, kind as u16)?;
+    let body = sample.body();
+    files::identify(inode, body);
+    body.arg[3] = flags;
+    if unnamed {
+        sample.add_flags(flag::TMPFILE);
+    }
+    if !created {
+        sample.add_flags(flag::OPEN);
+    }
+    sample.walked(Tag::Object, files::path_of(file));
+    sample.send(Urgency::Batch);
+    Some(())
+}
+
+/// An open that failed is recorded when it wanted to change something, or when permission was refused.
+#[inline(always)]
+fn refused(call: &Call, arguments: &[u64; 6], flags: u64) -> Option<()> {
+    let denied = call.returned == EACCES || call.returned == EPERM;
+    let writes = flags & O_ACCMODE != 0 || flags & (O_CREAT | O_TRUNC) != 0;
+    if is_retry(call.returned) || !(denied || writes) {
+        return None;
+    }
+    let kind = if denied {
+        Kind::FileDenied
+    } else if flags & O_CREAT != 0 {
+        Kind::FileCreate
+    } else {
+        Kind::FileWrite
+    };
+    let mut sample = Sample::begin(Class::Files, kind as u16)?;
+    sample.header().result = call.returned as i32;
+    sample.body().arg[3] = flags;
+    sample.add_flags(flag::OPEN);
+    if call.spec.name == NONE {
+        sample.add_flags(flag::UNRESOLVED);
+    } else {
+        let dir = (call.spec.dir, pick(arguments, call.spec.dir));
+        let name = pick(arguments, call.spec.name);
+        if !name_below(&mut sample, dir, name, (Tag::Base, Tag::Name)) {
+            sample.discard();
+            return None;
+        }
+    }
+    sample.send(Urgency::Batch);
+    Some(())
+}

@@ -1,0 +1,100 @@
+//! Processes: exec, fork and exit, from the scheduler's tracepoints.
+
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+use recorder_common::class::Class;
+use recorder_common::kind::Kind;
+use recorder_common::sample::flag;
+use recorder_common::text::Tag;
+
+use crate::maps::OFFSETS;
+use crate::read::{kernel, offset};
+use crate::sample::{Sample, Urgency};
+use crate::{files, task};
+
+/// Hook: `tp_btf/sched_process_exec(task, old_pid, bprm)`; fires after the point of no return.
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
+    exec(ctx.arg(0), ctx.arg(2));
+    0
+}
+
+fn exec(task: u64, bprm: u64) -> Option<()> {
+    let mut sample = Sample::begin(Class::Critical, Kind::Exec as u16)?;
+    let mm: u64 = kernel(task, &OFFSETS.task_mm);
+    let exe: u64 = kernel(mm, &OFFSETS.mm_exe_file);
+    let fs: u64 = kernel(task, &OFFSETS.task_fs);
+    let start: u64 = kernel(mm, &OFFSETS.mm_arg_start);
+    let end: u64 = kernel(mm, &OFFSETS.mm_arg_end);
+    let body = sample.body();
+    let inode = files::inode_of(exe);
+    files::identify(inode, body);
+    body.arg = [
+        kernel::<u32>(bprm, &OFFSETS.bprm_argc) as u64,
+        end.wrapping_sub(start),
+        0,
+        kernel::<u32>(inode, &OFFSETS.inode_nlink) as u64,
+    ];
+    flag_setuid(&mut sample);
+    files::flag_memfd(exe, &mut sample);
+    sample.walked(Tag::Exe, files::path_of(exe));
+    sample.walked(Tag::Cwd, fs.wrapping_add(offset(&OFFSETS.fs_pwd)));
+    let given: u64 = kernel(bprm, &OFFSETS.bprm_filename);
+    let interp: u64 = kernel(bprm, &OFFSETS.bprm_interp);
+    sample.kernel_text(Tag::Given, given);
+    if interp != given {
+        sample.kernel_text(Tag::Interp, interp);
+    }
+    sample.user_bytes(Tag::Argv, start, end.wrapping_sub(start));
+    sample.send(Urgency::Soon);
+    Some(())
+}
+
+/// The program's file lends its owner or group, and the process took it.
+#[inline(always)]
+fn flag_setuid(sample: &mut Sample) {
+    let (body, id) = (sample.body(), &sample.header().task);
+    let user = body.mode & 0o4000 != 0 && id.euid == body.owner && id.euid != id.uid;
+    let group = body.mode & 0o2000 != 0 && id.egid == body.group && id.egid != id.gid;
+    if user || group {
+        sample.add_flags(flag::SETUID);
+    }
+}
+
+/// Hook: `tp_btf/sched_process_fork(parent, child)`. Threads are not recorded.
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
+    fork(ctx.arg(1));
+    0
+}
+
+fn fork(child: u64) -> Option<()> {
+    let pid: u32 = kernel(child, &OFFSETS.task_tgid);
+    if pid == task::tgid() {
+        return None;
+    }
+    let sample = Sample::begin(Class::Critical, Kind::Fork as u16)?;
+    sample.body().arg =
+        [pid as u64, kernel::<u32>(child, &OFFSETS.task_pid) as u64, task::start_of(child), 0];
+    sample.send(Urgency::Batch);
+    Some(())
+}
+
+/// Hook: `tp_btf/sched_process_exit(task)`; recorded for the last thread of a process.
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn process_exit(_ctx: BtfTracePointContext) -> i32 {
+    exit(task::current());
+    0
+}
+
+fn exit(task: u64) -> Option<()> {
+    let signal: u64 = kernel(task, &OFFSETS.task_signal);
+    if kernel::<u32>(signal, &OFFSETS.signal_live) != 0 {
+        return None;
+    }
+    super::write::close_all(task, 0, u32::MAX);
+    let sample = Sample::begin(Class::Critical, Kind::Exit as u16)?;
+    sample.body().arg[0] = kernel::<u32>(task, &OFFSETS.task_exit_code) as u64;
+    sample.send(Urgency::Batch);
+    Some(())
+}

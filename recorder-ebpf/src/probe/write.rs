@@ -1,0 +1,234 @@
+//! Writes: the first one through an open file, and a summary when its last reference goes.
+
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::helpers::generated::bpf_loop;
+use aya_ebpf::macros::tracepoint;
+use aya_ebpf::programs::TracePointContext;
+use recorder_common::class::Class;
+use recorder_common::kind::Kind;
+use recorder_common::sample::flag;
+use recorder_common::text::Tag;
+
+use super::{exit_of, is_retry, pick};
+use crate::maps::{WRITES, Written};
+use crate::read::kernel_at;
+use crate::sample::{Sample, Urgency};
+use crate::{atomic, files, task};
+
+const PROT_WRITE: u64 = 2;
+const MAP_SHARED: u64 = 1;
+const MAP_ANONYMOUS: u64 = 0x20;
+/// Descriptors of a process that are looked at when it ends or closes a range.
+const DESCRIPTORS: u32 = 65_536;
+
+/// Hook: `syscalls:sys_exit_write`, `pwrite64`, `writev`, `pwritev`, `pwritev2`, `sendfile64`, `splice`,
+/// `copy_file_range`.
+#[tracepoint]
+pub fn write_exit(ctx: TracePointContext) -> u32 {
+    written(&ctx);
+    0
+}
+
+fn written(ctx: &TracePointContext) -> Option<()> {
+    let call = exit_of(ctx)?;
+    if call.returned == 0 || is_retry(call.returned) {
+        return None;
+    }
+    let file = task::file_of(task::current(), pick(&task::arguments(), call.spec.fd) as u32);
+    if file == 0 {
+        return None;
+    }
+    let inode = files::inode_of(file);
+    let failed = call.returned < 0;
+    if !failed && add(file, inode, call.returned as u64) {
+        return None;
+    }
+    if !files::holds_data(files::mode_of(inode)) || files::is_out_of_scope(inode) {
+        return None;
+    }
+    if !failed {
+        let bytes = call.returned as u64;
+        let first = Written { bytes, calls: 1, inode, closer: 0, seen: 0, mapped: 0, reserved: 0 };
+        let _ = WRITES.insert(file, first, 0);
+    }
+    let mut sample = Sample::begin(Class::Files, Kind::FileWrite as u16)?;
+    let body = sample.body();
+    files::identify(inode, body);
+    if failed {
+        sample.header().result = call.returned as i32;
+    } else {
+        body.arg[0] = call.returned as u64;
+        sample.add_flags(flag::FIRST);
+    }
+    files::flag_memfd(file, &mut sample);
+    sample.walked(Tag::Object, files::path_of(file));
+    sample.send(Urgency::Batch);
+    Some(())
+}
+
+/// Adds to what is known of an open file; false when this is its first write.
+#[inline(always)]
+fn add(file: u64, inode: u64, bytes: u64) -> bool {
+    let Some(known) = WRITES.get_ptr_mut(file) else { return false };
+    // SAFETY: a map value; the counters are touched only by atomic operations.
+    unsafe {
+        if (*known).inode != inode {
+            return false;
+        }
+        atomic::fetch_add(&raw mut (*known).bytes, bytes);
+        atomic::fetch_add(&raw mut (*known).calls, 1);
+    }
+    true
+}
+
+/// Hook: `syscalls:sys_enter_close`: a descriptor is about to go.
+#[tracepoint]
+pub fn close_enter(ctx: TracePointContext) -> u32 {
+    // SAFETY: the first argument, at 16, is inside the record.
+    let descriptor = unsafe { ctx.as_ptr().cast::<u8>().add(16).cast::<u64>().read() };
+    close(task::file_of(task::current(), descriptor as u32), 1);
+    0
+}
+
+/// Hook: `syscalls:sys_enter_dup2(old, new)`, `sys_enter_dup3`: `new` is closed when it is open.
+#[tracepoint]
+pub fn dup_enter(ctx: TracePointContext) -> u32 {
+    // SAFETY: the first two arguments, from 16 on, are inside the record.
+    let [old, new] = unsafe { ctx.as_ptr().cast::<u8>().add(16).cast::<[u64; 2]>().read() };
+    if old as u32 != new as u32 {
+        close(task::file_of(task::current(), new as u32), 1);
+    }
+    0
+}
+
+/// Hook: `syscalls:sys_enter_close_range(first, last, flags)`.
+#[tracepoint]
+pub fn close_range_enter(ctx: TracePointContext) -> u32 {
+    // SAFETY: the three arguments are inside the record.
+    let [first, last, flags] = unsafe { ctx.as_ptr().cast::<u8>().add(16).cast::<[u64; 3]>().read() };
+    // CLOSE_RANGE_CLOEXEC closes nothing now.
+    if flags & 4 == 0 {
+        close_all(task::current(), first as u32, last as u32);
+    }
+    0
+}
+
+/// Reports an open file of which `going` references go now, when they are all there are.
+#[inline(always)]
+fn close(file: u64, going: u64) -> Option<()> {
+    if file == 0 {
+        return None;
+    }
+    let known = WRITES.get_ptr_mut(file)?;
+    // SAFETY: a map value; a torn read of counters cannot happen on 64 bit.
+    let written = unsafe { *known };
+    if files::references(file) > going && written.mapped == 0 {
+        return None;
+    }
+    let inode = files::inode_of(file);
+    let _ = WRITES.remove(file);
+    if inode != written.inode {
+        return None;
+    }
+    let mut sample = Sample::begin(Class::Files, Kind::FileWrite as u16)?;
+    let body = sample.body();
+    files::identify(inode, body);
+    body.arg[0] = written.bytes;
+    body.arg[1] = written.calls;
+    sample.add_flags(flag::CLOSE);
+    files::flag_memfd(file, &mut sample);
+    sample.walked(Tag::Object, files::path_of(file));
+    sample.send(Urgency::Batch);
+    Some(())
+}
+
+/// A pass over a descriptor table.
+#[repr(C)]
+struct Pass {
+    array: u64,
+    first: u32,
+    last: u32,
+    process: u32,
+    reserved: u32,
+}
+
+/// Reports every written file whose last references are descriptors `first..=last` of the current process.
+#[inline(always)]
+pub fn close_all(task: u64, first: u32, last: u32) {
+    let (array, slots) = task::descriptor_table(task);
+    let mut pass = Pass { array, first, last, process: task::tgid(), reserved: 0 };
+    let count = if slots > DESCRIPTORS { DESCRIPTORS } else { slots };
+    if array == 0 || first >= count {
+        return;
+    }
+    // SAFETY: `visit` has the signature that bpf_loop calls, and `pass` outlives the loop.
+    unsafe { bpf_loop(count, visit as *mut _, (&raw mut pass).cast(), 0) };
+}
+
+unsafe extern "C" fn visit(index: u32, pass: *mut Pass) -> i64 {
+    // SAFETY: bpf_loop hands over the context that `close_all` gave it.
+    let pass = unsafe { &mut *pass };
+    if index < pass.first {
+        return 0;
+    }
+    if index > pass.last {
+        return 1;
+    }
+    let file: u64 = kernel_at(pass.array.wrapping_add(index as u64 * 8));
+    if file == 0 {
+        return 0;
+    }
+    let Some(known) = WRITES.get_ptr_mut(file) else { return 0 };
+    // SAFETY: a map value. Several descriptors of one process may hold the file: the last one visited closes it.
+    let seen = unsafe {
+        if (*known).closer != pass.process {
+            (*known).closer = pass.process;
+            (*known).seen = 0;
+        }
+        (*known).seen += 1;
+        (*known).seen
+    };
+    close(file, seen as u64);
+    0
+}
+
+/// Hook: `syscalls:sys_exit_mmap`: shared writable mappings of files, which change them without a write.
+#[tracepoint]
+pub fn mmap_exit(ctx: TracePointContext) -> u32 {
+    mapped(&ctx);
+    0
+}
+
+fn mapped(ctx: &TracePointContext) -> Option<()> {
+    let call = exit_of(ctx)?;
+    let [_, _, protection, flags, descriptor, _] = task::arguments();
+    if flags & MAP_ANONYMOUS != 0 || is_retry(call.returned) {
+        return None;
+    }
+    let file = task::file_of(task::current(), descriptor as u32);
+    if file == 0 {
+        return None;
+    }
+    let failed = call.returned < 0 && call.returned > -4096;
+    if !failed && let Some(known) = WRITES.get_ptr_mut(file) {
+        // SAFETY: a map value; a plain store of one word.
+        unsafe { (*known).mapped = 1 };
+    }
+    let inode = files::inode_of(file);
+    if flags & MAP_SHARED == 0
+        || protection & PROT_WRITE == 0
+        || !files::holds_data(files::mode_of(inode))
+        || files::is_out_of_scope(inode)
+    {
+        return None;
+    }
+    let mut sample = Sample::begin(Class::Files, Kind::FileMapWrite as u16)?;
+    sample.header().result = if failed { call.returned as i32 } else { 0 };
+    let body = sample.body();
+    files::identify(inode, body);
+    sample.body().arg[0] = task::arguments()[1];
+    files::flag_memfd(file, &mut sample);
+    sample.walked(Tag::Object, files::path_of(file));
+    sample.send(Urgency::Batch);
+    Some(())
+}

@@ -1,0 +1,41 @@
+//! Reads of kernel and user memory. A failed read gives 0: callers treat 0 as absent.
+
+use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_user};
+use recorder_common::offsets::ABSENT;
+
+/// The value of a frozen offset. Volatile, because the compiler sees the placeholder, not what the daemon put there.
+#[inline(always)]
+pub fn offset(field: &u32) -> u64 {
+    // SAFETY: `field` is a reference into the `OFFSETS` static.
+    unsafe { core::ptr::read_volatile(field) as u64 }
+}
+
+/// Whether the running kernel has the field.
+#[inline(always)]
+pub fn has(field: &u32) -> bool {
+    offset(field) != ABSENT as u64
+}
+
+/// Reads a value at `base + field` in kernel memory; zero when the read fails or the field is absent.
+#[inline(always)]
+pub fn kernel<T: Copy + Default>(base: u64, field: &u32) -> T {
+    let at = offset(field);
+    if base == 0 || at == ABSENT as u64 {
+        return T::default();
+    }
+    kernel_at(base.wrapping_add(at))
+}
+
+/// Reads a value at an address in kernel memory; zero when the read fails.
+#[inline(always)]
+pub fn kernel_at<T: Copy + Default>(address: u64) -> T {
+    // SAFETY: the helper checks the address and never faults the kernel; T is plain data.
+    unsafe { bpf_probe_read_kernel(address as *const T) }.unwrap_or_default()
+}
+
+/// Reads a value at an address of the current task's memory.
+#[inline(always)]
+pub fn user_at<T: Copy>(address: u64) -> Option<T> {
+    // SAFETY: the helper checks the address and never faults the kernel; T is plain data.
+    unsafe { bpf_probe_read_user(address as *const T) }.ok()
+}

@@ -1,0 +1,108 @@
+//! The current task: who it is, its descriptors, directories and system call arguments.
+
+use aya_ebpf::helpers::generated::{bpf_get_current_cgroup_id, bpf_get_current_task_btf, bpf_task_pt_regs};
+use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid};
+use recorder_common::sample::{COMM_LEN, TaskId};
+
+use crate::maps::OFFSETS;
+use crate::read::{has, kernel, kernel_at, offset};
+
+/// Address of the current `task_struct`.
+#[inline(always)]
+pub fn current() -> u64 {
+    // SAFETY: always available to tracing programs since 5.11.
+    unsafe { bpf_get_current_task_btf() as u64 }
+}
+
+/// Process id of the current task.
+#[inline(always)]
+pub fn tgid() -> u32 {
+    (bpf_get_current_pid_tgid() >> 32) as u32
+}
+
+/// Start of a process in boot-clock ns, from any of its tasks.
+#[inline(always)]
+pub fn start_of(task: u64) -> u64 {
+    let leader: u64 = kernel(task, &OFFSETS.task_group_leader);
+    kernel(leader, &OFFSETS.task_start_boottime)
+}
+
+/// Everything that each event says about the current task.
+#[inline(always)]
+pub fn identity(task: u64, id: &mut TaskId) {
+    let pid_tgid = bpf_get_current_pid_tgid();
+    let parent: u64 = kernel(task, &OFFSETS.task_real_parent);
+    let cred: u64 = kernel(task, &OFFSETS.task_cred);
+    id.start = start_of(task);
+    id.parent_start = start_of(parent);
+    // SAFETY: the helper takes nothing and returns an id.
+    id.cgroup = unsafe { bpf_get_current_cgroup_id() };
+    id.pid = (pid_tgid >> 32) as u32;
+    id.tid = pid_tgid as u32;
+    id.ppid = kernel(parent, &OFFSETS.task_tgid);
+    id.uid = kernel(cred, &OFFSETS.cred_uid);
+    id.euid = kernel(cred, &OFFSETS.cred_euid);
+    id.gid = kernel(cred, &OFFSETS.cred_gid);
+    id.egid = kernel(cred, &OFFSETS.cred_egid);
+    id.loginuid = audit(task, &OFFSETS.task_loginuid);
+    id.session = audit(task, &OFFSETS.task_sessionid);
+    id.mntns = mount_namespace(task);
+    id.pidns = pid_namespace(task);
+    id.reserved = 0;
+    id.comm = bpf_get_current_comm().unwrap_or([0; COMM_LEN]);
+}
+
+/// An audit id; unset where the kernel is built without audit.
+#[inline(always)]
+fn audit(task: u64, field: &u32) -> u32 {
+    if has(field) { kernel(task, field) } else { u32::MAX }
+}
+
+#[inline(always)]
+fn mount_namespace(task: u64) -> u32 {
+    let nsproxy: u64 = kernel(task, &OFFSETS.task_nsproxy);
+    let ns: u64 = kernel(nsproxy, &OFFSETS.nsproxy_mnt_ns);
+    kernel(ns.wrapping_add(offset(&OFFSETS.mnt_namespace_ns)), &OFFSETS.ns_common_inum)
+}
+
+/// `task_active_pid_ns`: the namespace of the deepest level of the task's pid.
+#[inline(always)]
+fn pid_namespace(task: u64) -> u32 {
+    let pid: u64 = kernel(task, &OFFSETS.task_thread_pid);
+    let level: u32 = kernel(pid, &OFFSETS.pid_level);
+    // struct upid { int nr; struct pid_namespace *ns; }: 16 bytes wherever `ns` is at 8.
+    let upid = offset(&OFFSETS.pid_numbers) + (level as u64 & 31) * 16;
+    let ns: u64 = kernel(pid.wrapping_add(upid), &OFFSETS.upid_ns);
+    kernel(ns.wrapping_add(offset(&OFFSETS.pid_namespace_ns)), &OFFSETS.ns_common_inum)
+}
+
+/// `struct file` behind a descriptor of the current task; 0 when there is none.
+#[inline(always)]
+pub fn file_of(task: u64, descriptor: u32) -> u64 {
+    let (array, slots) = descriptor_table(task);
+    if descriptor >= slots {
+        return 0;
+    }
+    kernel_at(array.wrapping_add(descriptor as u64 * 8))
+}
+
+/// Array of `struct file *` of the current task, and how many descriptors it has room for.
+#[inline(always)]
+pub fn descriptor_table(task: u64) -> (u64, u32) {
+    let files: u64 = kernel(task, &OFFSETS.task_files);
+    let table: u64 = kernel(files, &OFFSETS.files_fdt);
+    (kernel(table, &OFFSETS.fdt_fd), kernel(table, &OFFSETS.fdt_max_fds))
+}
+
+/// Arguments of the system call that is returning, as the caller set them.
+///
+/// They outlive the call in `pt_regs` (x86-64 `PUSH_AND_CLEAR_REGS`), except after a successful exec.
+#[inline(always)]
+pub fn arguments() -> [u64; 6] {
+    // SAFETY: available since 5.15; the task is the current one.
+    let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64;
+    // r10 r9 r8 ax cx dx si di stand side by side; the loader checks that.
+    let saved: [u64; 8] = kernel_at(regs.wrapping_add(offset(&OFFSETS.pt_regs_r10)));
+    let [r10, r9, r8, _ax, _cx, dx, si, di] = saved;
+    [di, si, dx, r10, r8, r9]
+}

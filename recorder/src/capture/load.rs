@@ -1,0 +1,207 @@
+//! Loads the object, attaches each hook, and remembers what could not be attached and why.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use aya::maps::{MapData, PerCpuArray, RingBuf};
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope};
+use aya::programs::{Program, ProgramError};
+use aya::{Btf, Ebpf, EbpfLoader};
+use recorder_common::class::Class;
+use recorder_common::sample::Counters;
+
+use super::hooks::{Hook, Place, hooks};
+use super::report::{ProbeRow, State};
+use super::{CaptureError, offsets, syscalls};
+
+/// The probes, compiled by the build script.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/recorder-ebpf"));
+
+/// Where distributions keep libpam.
+const LIBPAM: [&str; 5] = [
+    "/usr/lib/x86_64-linux-gnu/libpam.so.0",
+    "/lib/x86_64-linux-gnu/libpam.so.0",
+    "/usr/lib64/libpam.so.0",
+    "/lib64/libpam.so.0",
+    "/usr/lib/libpam.so.0",
+];
+
+/// Ring sizes in bytes, powers of two and multiples of the page size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// exec, fork, exit, logins, mounts.
+    pub critical: u32,
+    /// File changes.
+    pub files: u32,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { critical: 4 << 20, files: 16 << 20 }
+    }
+}
+
+/// Attached probes. Dropping it detaches them all.
+pub struct Capture {
+    ebpf: Ebpf,
+    rows: Vec<ProbeRow>,
+}
+
+impl Capture {
+    /// Loads and attaches everything this kernel allows.
+    ///
+    /// # Errors
+    /// When nothing could be recorded: no permission, no BTF, no tracefs, or an essential hook refused.
+    pub fn start(sizes: Sizes) -> Result<Self, CaptureError> {
+        check_tracefs()?;
+        let resolved = offsets::resolve(Path::new(offsets::VMLINUX))?;
+        let table = syscalls::table();
+        let mut ebpf = EbpfLoader::new()
+            .override_global("OFFSETS", &resolved.offsets, true)
+            .override_global("SPECS", table.as_slice(), true)
+            .map_max_entries("CRITICAL", sizes.critical)
+            .map_max_entries("FILES", sizes.files)
+            .load(OBJECT)
+            .map_err(|error| load_error(&error))?;
+        let mut rows = attach_all(&mut ebpf)?;
+        rows.extend(resolved.absent.iter().map(|field| ProbeRow::absent_field(field)));
+        Ok(Self { ebpf, rows })
+    }
+
+    /// What is attached and what is not.
+    #[must_use]
+    pub fn rows(&self) -> &[ProbeRow] {
+        &self.rows
+    }
+
+    /// Takes the ring of a class; each can be taken once.
+    ///
+    /// # Errors
+    /// When the map is missing or was taken before.
+    pub fn ring(&mut self, class: Class) -> Result<RingBuf<MapData>, CaptureError> {
+        let name = match class {
+            Class::Critical => "CRITICAL",
+            Class::Files => "FILES",
+        };
+        let map = self
+            .ebpf
+            .take_map(name)
+            .ok_or_else(|| CaptureError::Map { name, why: "is not there".to_owned() })?;
+        RingBuf::try_from(map).map_err(|error| CaptureError::Map { name, why: error.to_string() })
+    }
+
+    /// Takes the counters, one value per CPU under each class number.
+    ///
+    /// # Errors
+    /// When the map is missing or was taken before.
+    pub fn counters(&mut self) -> Result<PerCpuArray<MapData, Counters>, CaptureError> {
+        let name = "COUNTERS";
+        let map = self
+            .ebpf
+            .take_map(name)
+            .ok_or_else(|| CaptureError::Map { name, why: "is not there".to_owned() })?;
+        PerCpuArray::try_from(map).map_err(|error| CaptureError::Map { name, why: error.to_string() })
+    }
+}
+
+fn check_tracefs() -> Result<(), CaptureError> {
+    let mounted = ["/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"];
+    if mounted.iter().any(|path| Path::new(path).is_dir()) {
+        return Ok(());
+    }
+    // An unreadable directory looks the same as an unmounted one to everybody but root.
+    if rustix::process::geteuid().is_root() {
+        return Err(CaptureError::NoTracefs);
+    }
+    Err(CaptureError::Permission { what: "reading /sys/kernel/tracing".to_owned() })
+}
+
+fn load_error(error: &aya::EbpfError) -> CaptureError {
+    let text = chain(error);
+    if text.contains("Operation not permitted") || text.contains("os error 1)") {
+        return CaptureError::Permission { what: text };
+    }
+    CaptureError::Load(text)
+}
+
+/// An error with its causes on one line, without a verifier's log.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let line = error.to_string();
+        let line = line.lines().next().unwrap_or_default();
+        if !text.contains(line) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(line);
+        }
+        next = error.source();
+    }
+    text
+}
+
+fn attach_all(ebpf: &mut Ebpf) -> Result<Vec<ProbeRow>, CaptureError> {
+    let btf = Btf::from_sys_fs().map_err(|error| CaptureError::NoBtf {
+        path: PathBuf::from(offsets::VMLINUX),
+        why: error.to_string(),
+    })?;
+    let libpam = LIBPAM.iter().map(Path::new).find(|path| path.exists());
+    let mut loaded = HashMap::new();
+    let mut rows = Vec::new();
+    for hook in hooks() {
+        let outcome = match loaded.get(hook.program) {
+            Some(outcome) => Result::clone(outcome),
+            None => {
+                let outcome = load_program(ebpf, &hook, &btf);
+                loaded.insert(hook.program, outcome.clone());
+                outcome
+            }
+        };
+        let outcome = outcome.and_then(|()| attach(ebpf, &hook, libpam));
+        match outcome {
+            Ok(()) => rows.push(ProbeRow::new(&hook, State::Attached, None)),
+            Err(why) if hook.is_essential() => return Err(essential(&hook, why)),
+            Err(why) => rows.push(ProbeRow::new(&hook, State::Missing, Some(why))),
+        }
+    }
+    Ok(rows)
+}
+
+fn essential(hook: &Hook, why: String) -> CaptureError {
+    if why.contains("Operation not permitted") || why.contains("Permission denied") {
+        return CaptureError::Permission { what: format!("{}: {why}", hook.name()) };
+    }
+    CaptureError::Essential { hook: hook.name(), why }
+}
+
+fn load_program(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf) -> Result<(), String> {
+    let program = ebpf.program_mut(hook.program).ok_or("is not in the object")?;
+    let outcome = match (program, &hook.place) {
+        (Program::BtfTracePoint(program), Place::Btf(name)) => program.load(name, btf),
+        (Program::TracePoint(program), Place::Tracepoint(_)) => program.load(),
+        (Program::UProbe(program), Place::Pam { .. }) => program.load(),
+        _ => return Err("is of another type in the object".to_owned()),
+    };
+    outcome.map_err(|error| {
+        tracing::debug!(program = hook.program, "{error:?}");
+        chain(&error)
+    })
+}
+
+fn attach(ebpf: &mut Ebpf, hook: &Hook, libpam: Option<&Path>) -> Result<(), String> {
+    let program = ebpf.program_mut(hook.program).ok_or("is not in the object")?;
+    let outcome: Result<(), ProgramError> = match (program, &hook.place) {
+        (Program::BtfTracePoint(program), Place::Btf(_)) => program.attach().map(drop),
+        (Program::TracePoint(program), Place::Tracepoint(name)) => program.attach("syscalls", name).map(drop),
+        (Program::UProbe(program), Place::Pam { symbol, cookie, .. }) => {
+            let path = libpam.ok_or("libpam.so.0 is not installed, so there are no PAM logins")?;
+            let location = UProbeAttachLocation::Symbol(symbol);
+            let point = UProbeAttachPoint { location, cookie: Some(*cookie) };
+            program.attach(point, path, UProbeScope::AllProcesses).map(drop)
+        }
+        _ => return Err("is of another type in the object".to_owned()),
+    };
+    outcome.map_err(|error| chain(&error))
+}

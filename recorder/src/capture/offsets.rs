@@ -1,0 +1,117 @@
+//! Field offsets of the running kernel, by name, from its BTF.
+
+use std::path::Path;
+
+use btf_rs::{Btf, Struct, Type};
+use recorder_common::offsets::{ABSENT, Offsets};
+
+use super::CaptureError;
+
+/// Where the kernel shows its own types.
+pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+/// Anonymous members and dotted names go no deeper than this.
+const DEPTH: usize = 8;
+
+/// Fields that replaced each other: one of the two is enough.
+const EITHER: &[[&str; 2]] = &[["file.f_count", "file.f_ref"]];
+
+/// Offsets, and the names of fields that this kernel does not have.
+pub struct Resolved {
+    /// For the probes.
+    pub offsets: Offsets,
+    /// `struct.member` of each absent field.
+    pub absent: Vec<&'static str>,
+}
+
+/// Resolves every field of [`Offsets`] in the BTF file at `path`.
+///
+/// # Errors
+/// [`CaptureError::NoBtf`] when the file can't be read or parsed, [`CaptureError::Registers`] when the layout of
+/// `pt_regs` is not the one that the probes copy in one piece.
+pub fn resolve(path: &Path) -> Result<Resolved, CaptureError> {
+    let btf = Btf::from_file(path)
+        .map_err(|error| CaptureError::NoBtf { path: path.to_owned(), why: error.to_string() })?;
+    let mut absent = Vec::new();
+    let mut values = [ABSENT; Offsets::COUNT];
+    for (value, lookup) in values.iter_mut().zip(Offsets::LOOKUPS) {
+        match field(&btf, lookup) {
+            Some(offset) => *value = offset,
+            None => absent.push(*lookup),
+        }
+    }
+    for pair in EITHER {
+        if pair.iter().any(|lookup| !absent.contains(lookup)) {
+            absent.retain(|lookup| !pair.contains(lookup));
+        }
+    }
+    let offsets = Offsets::from_array(values);
+    check_registers(&offsets)?;
+    Ok(Resolved { offsets, absent })
+}
+
+/// The probes read r10, r9, r8, ax, cx, dx, si and di with one copy.
+fn check_registers(offsets: &Offsets) -> Result<(), CaptureError> {
+    let r10 = offsets.pt_regs_r10;
+    let expected = [
+        (offsets.pt_regs_r9, 8),
+        (offsets.pt_regs_r8, 16),
+        (offsets.pt_regs_dx, 40),
+        (offsets.pt_regs_si, 48),
+        (offsets.pt_regs_di, 56),
+    ];
+    if r10 != ABSENT && expected.iter().all(|(at, distance)| *at == r10.wrapping_add(*distance)) {
+        return Ok(());
+    }
+    Err(CaptureError::Registers)
+}
+
+/// Byte offset of `struct.member`; `None` when absent, or when several structs of that name disagree.
+fn field(btf: &Btf, lookup: &str) -> Option<u32> {
+    let (name, member) = lookup.split_once('.')?;
+    let mut found =
+        btf.resolve_types_by_name(name).ok()?.into_iter().filter_map(|candidate| match candidate {
+            Type::Struct(structure) => member_offset(btf, &structure, member, DEPTH),
+            _ => None,
+        });
+    let first = found.next()?;
+    found.all(|other| other == first).then_some(first)
+}
+
+/// Byte offset of a member, looked for inside anonymous structs and unions as well.
+fn member_offset(btf: &Btf, structure: &Struct, wanted: &str, depth: usize) -> Option<u32> {
+    if depth == 0 {
+        return None;
+    }
+    for member in &structure.members {
+        let name = btf.resolve_name(member).unwrap_or_default();
+        let offset = member.bit_offset() / 8;
+        if name == wanted {
+            return (member.bit_offset() % 8 == 0).then_some(offset);
+        }
+        if name.is_empty()
+            && let Ok(Type::Struct(inner) | Type::Union(inner)) = btf.resolve_chained_type(member)
+            && let Some(below) = member_offset(btf, &inner, wanted, depth - 1)
+        {
+            return Some(offset + below);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_running_kernel_has_what_a_record_needs() {
+        let resolved = resolve(Path::new(VMLINUX)).expect("BTF of the running kernel");
+        assert!(!resolved.absent.contains(&"task_struct.tgid"), "{:?}", resolved.absent);
+        assert!(!resolved.absent.contains(&"dentry.d_parent"), "{:?}", resolved.absent);
+    }
+
+    #[test]
+    fn a_file_that_is_not_btf_is_named() {
+        let error = resolve(Path::new("/proc/self/cmdline")).err().expect("not BTF");
+        assert!(error.to_string().contains("/proc/self/cmdline"), "{error}");
+    }
+}

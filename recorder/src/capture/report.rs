@@ -1,0 +1,61 @@
+//! What is attached, where, and what is missing and why: the answer of `recorder probe`.
+
+use serde::Serialize;
+
+use super::hooks::Hook;
+use super::{Capture, CaptureError, Sizes};
+
+/// Whether a hook delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// In place.
+    Attached,
+    /// Not in place; `why` says the reason.
+    Missing,
+}
+
+/// One hook, or one kernel field that is absent.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProbeRow {
+    /// The kind of event it serves.
+    pub event: &'static str,
+    /// Where it is attached, as people write it.
+    pub hook: String,
+    /// Attach family: `syscall`, `common`, `pam`, or `field`.
+    pub family: &'static str,
+    /// Whether it delivers.
+    pub state: State,
+    /// Why not.
+    pub why: Option<String>,
+}
+
+impl ProbeRow {
+    pub(super) fn new(hook: &Hook, state: State, why: Option<String>) -> Self {
+        let family = match hook.place {
+            super::hooks::Place::Btf(_) => "common",
+            super::hooks::Place::Tracepoint(_) => "syscall",
+            super::hooks::Place::Pam { .. } => "pam",
+        };
+        Self { event: hook.kind.name(), hook: hook.name(), family, state, why }
+    }
+
+    pub(super) fn absent_field(field: &str) -> Self {
+        Self {
+            event: "",
+            hook: field.to_owned(),
+            family: "field",
+            state: State::Missing,
+            why: Some("this kernel's types have no such field; what it tells is left out".to_owned()),
+        }
+    }
+}
+
+/// Attaches everything once, detaches it, and tells how it went. Records nothing.
+///
+/// # Errors
+/// As [`Capture::start`].
+pub fn probe_report() -> Result<Vec<ProbeRow>, CaptureError> {
+    let capture = Capture::start(Sizes { critical: 1 << 16, files: 1 << 16 })?;
+    Ok(capture.rows().to_vec())
+}

@@ -1,0 +1,179 @@
+//! The syscall family: every system call that can change a file, a name or a mount, and how to read its arguments.
+//!
+//! Numbers are x86-64's (`arch/x86/entry/syscalls/syscall_64.tbl`). Calls of 32-bit programs do not pass these
+//! tracepoints; the object family sees them.
+
+use recorder_common::kind::Kind;
+use recorder_common::syscall::{
+    NONE, SPEC_DEREF, SPEC_FSTYPE, SPEC_LINKAT, SPEC_NOFOLLOW, SPEC_NULL_IS_FD, SPEC_REMOUNT, SPEC_REMOVE,
+    SPEC_RENAMEAT2, SPEC_UNLINKAT, SYSCALLS, Spec, UNHOOKED,
+};
+use recorder_common::text::Tag;
+
+/// One system call to hook.
+#[derive(Clone, Copy)]
+pub struct Call {
+    /// Name of the tracepoint behind `sys_enter_` or `sys_exit_`.
+    pub tracepoint: &'static str,
+    /// System call number.
+    pub number: usize,
+    /// The program that reads it, which also says whether at entry or at exit.
+    pub program: &'static str,
+    /// How to read it.
+    pub spec: Spec,
+}
+
+/// Argument positions in short form; the names are those of [`Spec`].
+const fn call(tracepoint: &'static str, number: usize, program: &'static str, kind: Kind) -> Call {
+    Call { tracepoint, number, program, spec: Spec { kind: kind as u16, ..UNHOOKED } }
+}
+
+impl Call {
+    const fn fd(mut self, fd: u8) -> Self {
+        self.spec.fd = fd;
+        self
+    }
+
+    const fn name(mut self, dir: u8, name: u8) -> Self {
+        self.spec.dir = dir;
+        self.spec.name = name;
+        self
+    }
+
+    const fn to(mut self, dir: u8, name: u8) -> Self {
+        self.spec.dir_to = dir;
+        self.spec.name_to = name;
+        self
+    }
+
+    const fn args(mut self, arg: [u8; 3]) -> Self {
+        self.spec.arg = arg;
+        self
+    }
+
+    const fn at(mut self, at: u8) -> Self {
+        self.spec.at = at;
+        self
+    }
+
+    const fn text(mut self, tag: Tag, text: u8) -> Self {
+        self.spec.text = text;
+        self.spec.text_tag = tag as u8;
+        self
+    }
+
+    const fn with(mut self, flags: u16) -> Self {
+        self.spec.flags |= flags;
+        self
+    }
+}
+
+const NAMED: &str = "named_exit";
+const N: u8 = NONE;
+
+/// Every hooked call.
+pub const CALLS: &[Call] = &[
+    call("execve", 59, "exec_exit", Kind::ExecFailed).name(N, 0).text(Tag::Argv, 1),
+    call("execveat", 322, "exec_exit", Kind::ExecFailed).name(0, 1).text(Tag::Argv, 2).at(4),
+    // Opens: arg[0] is where the flags are.
+    call("open", 2, "open_exit", Kind::FileCreate).name(N, 0).args([1, N, N]),
+    call("openat", 257, "open_exit", Kind::FileCreate).name(0, 1).args([2, N, N]),
+    call("openat2", 437, "open_exit", Kind::FileCreate).name(0, 1).args([2, N, N]).with(SPEC_DEREF),
+    call("creat", 85, "open_exit", Kind::FileCreate).name(N, 0),
+    call("open_by_handle_at", 304, "open_exit", Kind::FileCreate).args([2, N, N]),
+    // Writes: fd is the file written to.
+    call("write", 1, "write_exit", Kind::FileWrite).fd(0),
+    call("pwrite64", 18, "write_exit", Kind::FileWrite).fd(0),
+    call("writev", 20, "write_exit", Kind::FileWrite).fd(0),
+    call("pwritev", 296, "write_exit", Kind::FileWrite).fd(0),
+    call("pwritev2", 328, "write_exit", Kind::FileWrite).fd(0),
+    call("sendfile64", 40, "write_exit", Kind::FileWrite).fd(0),
+    call("splice", 275, "write_exit", Kind::FileWrite).fd(2),
+    call("copy_file_range", 326, "write_exit", Kind::FileWrite).fd(2),
+    call("mmap", 9, "mmap_exit", Kind::FileMapWrite).fd(4),
+    call("close", 3, "close_enter", Kind::FileWrite).fd(0),
+    call("dup2", 33, "dup_enter", Kind::FileWrite).fd(1),
+    call("dup3", 292, "dup_enter", Kind::FileWrite).fd(1),
+    call("close_range", 436, "close_range_enter", Kind::FileWrite),
+    // Lengths: arg[0] length, arg[1] mode of fallocate, arg[2] offset.
+    call("truncate", 76, NAMED, Kind::FileTruncate).name(N, 0).args([1, N, N]),
+    call("ftruncate", 77, NAMED, Kind::FileTruncate).fd(0).args([1, N, N]),
+    call("fallocate", 285, NAMED, Kind::FileTruncate).fd(0).args([3, 1, 2]),
+    // Names.
+    call("unlink", 87, NAMED, Kind::FileDelete).name(N, 0),
+    call("unlinkat", 263, NAMED, Kind::FileDelete).name(0, 1).at(2).with(SPEC_UNLINKAT),
+    call("rmdir", 84, NAMED, Kind::DirDelete).name(N, 0),
+    call("rename", 82, NAMED, Kind::FileRename).name(N, 0).to(N, 1),
+    call("renameat", 264, NAMED, Kind::FileRename).name(0, 1).to(2, 3),
+    call("renameat2", 316, NAMED, Kind::FileRename).name(0, 1).to(2, 3).args([4, N, N]).with(SPEC_RENAMEAT2),
+    call("link", 86, NAMED, Kind::FileLink).name(N, 0).to(N, 1),
+    call("linkat", 265, NAMED, Kind::FileLink).name(0, 1).to(2, 3).at(4).with(SPEC_LINKAT),
+    call("symlink", 88, NAMED, Kind::FileSymlink).name(N, 1).text(Tag::Content, 0),
+    call("symlinkat", 266, NAMED, Kind::FileSymlink).name(1, 2).text(Tag::Content, 0),
+    call("mkdir", 83, NAMED, Kind::DirCreate).name(N, 0).args([1, N, N]),
+    call("mkdirat", 258, NAMED, Kind::DirCreate).name(0, 1).args([2, N, N]),
+    call("mknod", 133, NAMED, Kind::NodeCreate).name(N, 0).args([1, 2, N]),
+    call("mknodat", 259, NAMED, Kind::NodeCreate).name(0, 1).args([2, 3, N]),
+    // Attributes: arg[0] the new value.
+    call("chmod", 90, NAMED, Kind::AttrMode).name(N, 0).args([1, N, N]),
+    call("fchmod", 91, NAMED, Kind::AttrMode).fd(0).args([1, N, N]),
+    call("fchmodat", 268, NAMED, Kind::AttrMode).name(0, 1).args([2, N, N]),
+    call("fchmodat2", 452, NAMED, Kind::AttrMode).name(0, 1).args([2, N, N]).at(3),
+    call("chown", 92, NAMED, Kind::AttrOwner).name(N, 0).args([1, 2, N]),
+    call("lchown", 94, NAMED, Kind::AttrOwner).name(N, 0).args([1, 2, N]).with(SPEC_NOFOLLOW),
+    call("fchown", 93, NAMED, Kind::AttrOwner).fd(0).args([1, 2, N]),
+    call("fchownat", 260, NAMED, Kind::AttrOwner).name(0, 1).args([2, 3, N]).at(4),
+    call("setxattr", 188, NAMED, Kind::AttrXattr).name(N, 0).text(Tag::Xattr, 1).args([3, 4, N]),
+    call("lsetxattr", 189, NAMED, Kind::AttrXattr)
+        .name(N, 0)
+        .text(Tag::Xattr, 1)
+        .args([3, 4, N])
+        .with(SPEC_NOFOLLOW),
+    call("fsetxattr", 190, NAMED, Kind::AttrXattr).fd(0).text(Tag::Xattr, 1).args([3, 4, N]),
+    call("setxattrat", 463, NAMED, Kind::AttrXattr).name(0, 1).at(2).text(Tag::Xattr, 3),
+    call("removexattr", 197, NAMED, Kind::AttrXattr).name(N, 0).text(Tag::Xattr, 1).with(SPEC_REMOVE),
+    call("lremovexattr", 198, NAMED, Kind::AttrXattr)
+        .name(N, 0)
+        .text(Tag::Xattr, 1)
+        .with(SPEC_REMOVE | SPEC_NOFOLLOW),
+    call("fremovexattr", 199, NAMED, Kind::AttrXattr).fd(0).text(Tag::Xattr, 1).with(SPEC_REMOVE),
+    call("removexattrat", 466, NAMED, Kind::AttrXattr).name(0, 1).at(2).text(Tag::Xattr, 3).with(SPEC_REMOVE),
+    call("utime", 132, NAMED, Kind::AttrTime).name(N, 0),
+    call("utimes", 235, NAMED, Kind::AttrTime).name(N, 0),
+    call("futimesat", 261, NAMED, Kind::AttrTime).name(0, 1).with(SPEC_NULL_IS_FD),
+    call("utimensat", 280, NAMED, Kind::AttrTime).name(0, 1).at(3).with(SPEC_NULL_IS_FD),
+    call("ioctl", 16, "ioctl_exit", Kind::AttrFlags).fd(0).args([2, N, 1]).with(SPEC_DEREF),
+    call("file_setattr", 469, NAMED, Kind::AttrFlags).name(0, 1).args([2, N, N]).at(4).with(SPEC_DEREF),
+    // Mounts: arg[0] flags.
+    call("mount", 165, NAMED, Kind::Mount).name(N, 1).text(Tag::Source, 0).args([3, N, N]).with(SPEC_FSTYPE),
+    call("umount", 166, NAMED, Kind::Unmount).name(N, 0).args([1, N, N]),
+    call("move_mount", 429, NAMED, Kind::Mount).name(2, 3).text(Tag::Source, 1).args([4, N, N]),
+    call("mount_setattr", 442, NAMED, Kind::Mount).name(0, 1).at(2).with(SPEC_REMOUNT),
+    call("pivot_root", 155, NAMED, Kind::Mount).name(N, 0).to(N, 1).with(SPEC_REMOUNT),
+];
+
+/// The table as the probes take it, by system call number.
+#[must_use]
+pub fn table() -> [Spec; SYSCALLS] {
+    let mut table = [UNHOOKED; SYSCALLS];
+    for call in CALLS {
+        if let Some(entry) = table.get_mut(call.number) {
+            *entry = call.spec;
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_stands_twice_and_every_number_has_room() {
+        let mut numbers: Vec<_> = CALLS.iter().map(|call| call.number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), CALLS.len());
+        assert!(numbers.iter().all(|number| *number < SYSCALLS));
+    }
+}
