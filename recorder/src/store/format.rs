@@ -1,8 +1,8 @@
 #![doc = include_str!("../../../docs/format.md")]
 
+use crate::chain::Hash;
 use crate::chain::key::SignatureBytes;
 use crate::chain::tree::{Frontier, leaf_hash};
-use crate::chain::Hash;
 
 /// Version of the format written here.
 pub const VERSION: u8 = 1;

@@ -4,10 +4,16 @@
 //! change anything.
 #![forbid(unsafe_code)]
 
+mod access;
 pub mod directory;
 pub mod format;
+mod frames;
+mod key_file;
+pub mod medium;
 pub mod payload;
+mod position;
 pub mod reader;
+mod recovery;
 pub mod writer;
 
 use std::path::{Path, PathBuf};
@@ -140,7 +146,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// Wraps a system error with what was being done to which path.
-    pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { path, action, source }
     }

@@ -44,6 +44,12 @@ impl Packer {
         self.compressor.compress_to_buffer(lines, &mut self.payload)?;
         Ok(&self.payload)
     }
+
+    /// What the last [`pack`](Self::pack) gave.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
 }
 
 /// Checks that `payload` is exactly one zstd frame as [`Packer`] writes it, of `raw_len` bytes.

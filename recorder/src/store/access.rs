@@ -1,0 +1,180 @@
+//! The store directory: made, locked, and checked for owner, mode and flags before anything is written.
+
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+
+use super::directory::Directory;
+use super::frames::open_segment;
+use super::medium::{is_append_only, make_append_only, share};
+use super::writer::Immutable;
+use super::{ORIGIN_FILE, StoreError};
+
+/// Group whose members may read the store.
+const GROUP: &str = "recorder";
+/// Made by the file system at the root of a volume.
+pub(crate) const LOST_AND_FOUND: &str = "lost+found";
+
+/// The locked directory; the lock goes when it is dropped.
+#[derive(Debug)]
+pub struct Lock(File);
+
+impl Lock {
+    /// A second handle of the same directory, for file operations.
+    pub(crate) fn directory(&self, path: &Path) -> Result<std::os::fd::OwnedFd, StoreError> {
+        self.0.try_clone().map(Into::into).map_err(StoreError::io(path, "opening"))
+    }
+}
+
+/// Makes the store if it is missing, locks it, and checks everything in it.
+pub(crate) fn prepare(path: &Path, immutable: Immutable) -> Result<(Lock, Directory), StoreError> {
+    make_directory(path)?;
+    let lock = lock(path)?;
+    let directory = Directory::open(path)?;
+    let other = directory.others().iter().find(|name| *name != LOST_AND_FOUND && *name != ORIGIN_FILE);
+    let has_origin = directory.others().iter().any(|name| name == ORIGIN_FILE);
+    match other {
+        None if directory.segments().is_empty() && !has_origin => set_up(&lock.0, path, immutable)?,
+        Some(other) if directory.segments().is_empty() && !has_origin => {
+            let what = format!(
+                "not a store: it has {} in it but no segment; name an empty or a new directory",
+                other.display()
+            );
+            return Err(StoreError::Unusable { path: path.to_owned(), what });
+        }
+        _ => check_all(&lock.0, &directory, immutable)?,
+    }
+    Ok((lock, directory))
+}
+
+/// Makes a directory of mode 0750 for the readers' group; one that is there stays as it is.
+pub(crate) fn make_directory(path: &Path) -> Result<(), StoreError> {
+    if path.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::create_dir_all(parent).map_err(StoreError::io(parent, "making the directory"))?;
+    }
+    match DirBuilder::new().mode(0o750).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(StoreError::io(path, "making the directory")(error))
+        }
+        _ => {
+            let made = File::open(path).map_err(StoreError::io(path, "opening"))?;
+            share_with_readers(&made).map_err(StoreError::io(path, "setting group and mode"))
+        }
+    }
+}
+
+fn share_with_readers(directory: &File) -> io::Result<()> {
+    let group = group_id(GROUP).filter(|_| rustix::process::geteuid().is_root());
+    share(directory, group.unwrap_or(directory.metadata()?.gid()), Mode::from_raw_mode(0o750))
+}
+
+fn group_id(name: &str) -> Option<u32> {
+    let groups = std::fs::read_to_string("/etc/group").ok()?;
+    let line = groups.lines().find(|line| line.split(':').next() == Some(name))?;
+    line.split(':').nth(2)?.parse().ok()
+}
+
+fn lock(path: &Path) -> Result<Lock, StoreError> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let opened = std::fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
+    let directory = opened.map_err(StoreError::io(path, "opening the store"))?;
+    match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Lock(directory)),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(StoreError::InUse { path: path.to_owned(), pid: lock_holder(&directory) })
+        }
+        Err(errno) => Err(StoreError::io(path, "locking the store")(errno.into())),
+    }
+}
+
+/// Process that holds the lock of an open directory, as /proc/locks tells it.
+fn lock_holder(directory: &File) -> Option<u32> {
+    let meta = directory.metadata().ok()?;
+    let (major, minor) = (rustix::fs::major(meta.dev()), rustix::fs::minor(meta.dev()));
+    let inode = format!("{major:02x}:{minor:02x}:{}", meta.ino());
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let fields = locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    fields
+        .into_iter()
+        .find(|fields| fields.contains(&inode.as_str()) && fields.contains(&"FLOCK"))?
+        .get(4)?
+        .parse()
+        .ok()
+}
+
+/// An empty directory becomes a store.
+fn set_up(directory: &File, path: &Path, immutable: Immutable) -> Result<(), StoreError> {
+    check_owner(directory, path)?;
+    let fresh = !is_append_only(directory).unwrap_or(false);
+    if fresh {
+        share_with_readers(directory).map_err(StoreError::io(path, "setting group and mode"))?;
+    }
+    if immutable == Immutable::Required {
+        make_append_only(directory, path)?;
+    }
+    Ok(())
+}
+
+fn check_all(lock: &File, directory: &Directory, immutable: Immutable) -> Result<(), StoreError> {
+    check(lock, directory.path(), immutable)?;
+    let origin = directory.path().join(ORIGIN_FILE);
+    let names = directory.others().iter().filter(|name| *name == ORIGIN_FILE).map(|_| &origin);
+    for path in names.chain(directory.segments().iter().map(|segment| &segment.path)) {
+        let file = open_segment(path)?;
+        let empty = file.metadata().map_err(StoreError::io(path, "opening"))?.len() == 0;
+        // A crash can leave an empty file whose owner and flags are not set yet; it is set up again when it is used.
+        if !empty {
+            check(&file, path, immutable)?;
+        }
+    }
+    Ok(())
+}
+
+fn check(file: &File, path: &Path, immutable: Immutable) -> Result<(), StoreError> {
+    check_owner(file, path)?;
+    let meta = file.metadata().map_err(StoreError::io(path, "reading the mode"))?;
+    if meta.mode() & 0o027 != 0 {
+        let right = if meta.is_dir() { "0750" } else { "0640" };
+        return Err(StoreError::Access {
+            path: path.to_owned(),
+            what: format!(
+                "its mode is {:04o}: others than the owner may change or see it",
+                meta.mode() & 0o7777
+            ),
+            mend: format!("chmod {right} '{}'", path.display()),
+        });
+    }
+    if immutable == Immutable::Off {
+        return Ok(());
+    }
+    match is_append_only(file) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(StoreError::Access {
+            path: path.to_owned(),
+            what: "its append-only flag is gone: someone cleared it, or it is a copy; run `recorder verify` first"
+                .to_owned(),
+            mend: format!("chattr +a '{}'", path.display()),
+        }),
+        Err(source) => Err(StoreError::NoAppendOnly { path: path.to_owned(), source }),
+    }
+}
+
+/// Checks that the one who writes owns the file.
+pub(crate) fn check_owner(file: &File, path: &Path) -> Result<(), StoreError> {
+    let owner = file.metadata().map_err(StoreError::io(path, "reading the owner"))?.uid();
+    let user = rustix::process::geteuid().as_raw();
+    if owner == user {
+        return Ok(());
+    }
+    Err(StoreError::Access {
+        path: path.to_owned(),
+        what: format!("it belongs to user {owner}, the recorder runs as user {user}"),
+        mend: format!("chown {user} '{}'", path.display()),
+    })
+}

@@ -1,0 +1,127 @@
+//! Where the origin key lives: the private half in the state directory, the public half beside the segments.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use zeroize::Zeroizing;
+
+use super::access::{check_owner, make_directory};
+use super::medium::{make_append_only, share};
+use super::writer::Immutable;
+use super::{ORIGIN_FILE, StoreError};
+use crate::chain::key::{OriginKey, OriginPublic};
+
+const KEY_FILE: &str = "origin.key";
+/// Key files are one short line.
+const MAX_KEY: u64 = 4096;
+
+/// Loads the private key. Makes one only for a store that has no segments (`used` is false).
+pub(crate) fn load_or_make(state_dir: &Path, store: &Path, used: bool) -> Result<OriginKey, StoreError> {
+    make_directory(state_dir)?;
+    let path = state_dir.join(KEY_FILE);
+    let no_follow = OFlags::NOFOLLOW.bits().cast_signed();
+    match OpenOptions::new().read(true).custom_flags(no_follow).open(&path) {
+        Ok(file) => load(&file, &path),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::io(&path, "opening the origin key")(error))
+        }
+        Err(_) if used => {
+            let what = format!(
+                "it has segments, but their private key {} is missing; restore the key, or move the store away to begin a \
+                 new log under a new key",
+                path.display()
+            );
+            Err(StoreError::Unusable { path: store.to_owned(), what })
+        }
+        Err(_) => make(state_dir, &path),
+    }
+}
+
+fn load(file: &File, path: &Path) -> Result<OriginKey, StoreError> {
+    check_owner(file, path)?;
+    let mode = file.metadata().map_err(StoreError::io(path, "reading the mode"))?.mode();
+    if mode & 0o077 != 0 {
+        return Err(StoreError::Access {
+            path: path.to_owned(),
+            what: format!("its mode is {:04o}: others may have read the private key", mode & 0o7777),
+            mend: format!("chmod 0600 '{}'", path.display()),
+        });
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.take(MAX_KEY).read_to_string(&mut text).map_err(StoreError::io(path, "reading the origin key"))?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    OriginKey::from_private_text(line).map_err(|source| StoreError::Key { path: path.to_owned(), source })
+}
+
+fn make(state_dir: &Path, path: &Path) -> Result<OriginKey, StoreError> {
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::fill(seed.as_mut()).map_err(|error| StoreError::Unusable {
+        path: path.to_owned(),
+        what: format!("no random bytes for a key: {error}"),
+    })?;
+    let key = OriginKey::from_seed(&origin_name(), &seed)
+        .map_err(|source| StoreError::Key { path: path.to_owned(), source })?;
+    // Written beside and renamed: a crash leaves a whole key or none.
+    let beside = state_dir.join("origin.key.new");
+    let mut text = key.to_private_text();
+    text.push('\n');
+    let written = std::fs::remove_file(&beside)
+        .or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+        .and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside))
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&beside, path))
+        .and_then(|()| File::open(state_dir)?.sync_all());
+    written.map_err(StoreError::io(path, "writing the origin key"))?;
+    Ok(key)
+}
+
+/// `<host>/recorder`, without what a key name can't have.
+fn origin_name() -> String {
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy();
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_');
+    let host: String = host.chars().map(|letter| if plain(letter) { letter } else { '_' }).collect();
+    format!("{}/recorder", if host.is_empty() { "localhost" } else { &host })
+}
+
+/// Writes the public half into the store, or checks that the one there is the same.
+pub(crate) fn publish(key: &OriginPublic, store: &Path, immutable: Immutable) -> Result<(), StoreError> {
+    let path = store.join(ORIGIN_FILE);
+    let line = format!("{key}\n");
+    let opened = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o640)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(&path);
+    let mut file = opened.map_err(StoreError::io(&path, "opening"))?;
+    let mut there = Vec::new();
+    (&file).take(MAX_KEY).read_to_end(&mut there).map_err(StoreError::io(&path, "reading"))?;
+    // A crash may have left the beginning of the line; the rest is appended.
+    let Some(rest) = line.as_bytes().strip_prefix(there.as_slice()) else {
+        let what = format!(
+            "it names another origin key than this recorder's ({key}); restore the key of this store, or move the store \
+             away to begin a new log"
+        );
+        return Err(StoreError::Unusable { path, what });
+    };
+    if rest.is_empty() {
+        return Ok(());
+    }
+    if there.is_empty() {
+        std::fs::metadata(store)
+            .and_then(|meta| share(&file, meta.gid(), Mode::from_raw_mode(0o640)))
+            .map_err(StoreError::io(&path, "setting group and mode"))?;
+        if immutable == Immutable::Required {
+            make_append_only(&file, &path)?;
+        }
+    }
+    file.write_all(rest)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| File::open(store)?.sync_all())
+        .map_err(StoreError::io(&path, "writing"))
+}
