@@ -3,11 +3,19 @@
 //! An event borrows from its sample, so the hot path allocates nothing. JSON is its only written form; what readers
 //! see is a [`record::Record`], parsed back from that line.
 
+pub mod clock;
 pub mod decode;
+pub mod errno;
 pub mod json;
 pub mod path;
 pub mod record;
+pub mod sentence;
+pub mod signal;
 pub mod text;
+pub mod wire;
+
+#[cfg(test)]
+pub(crate) mod sample_bytes;
 
 use std::borrow::Cow;
 
@@ -63,7 +71,7 @@ pub struct Task<'a> {
     /// cgroup v2 id.
     pub cgroup_id: u64,
     /// cgroup path, when it could be resolved.
-    pub cgroup: Option<Cow<'a, str>>,
+    pub cgroup: Option<Cow<'a, [u8]>>,
     /// Container id, when the cgroup names one.
     pub container: Option<Cow<'a, str>>,
     /// Mount namespace.

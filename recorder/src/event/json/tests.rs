@@ -1,0 +1,146 @@
+use std::borrow::Cow;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value as Json;
+
+use super::*;
+use crate::event::Kind;
+use crate::event::sample_bytes::task;
+
+const BOOT: &str = "0a1b2c3d-0000-4000-8000-000000000000";
+
+/// An event of this kind with every field that the kind can have.
+pub(crate) fn example(kind: Kind) -> Event<'static> {
+    let full = Task {
+        exe: Some(Cow::Borrowed(b"/usr/bin/bash")),
+        cgroup: Some(Cow::Borrowed(b"/user.slice/user-1000.slice/session-3.scope")),
+        ..task()
+    };
+    let mut event =
+        Event { mono: 5_123_456_789, kind, errno: 0, task: Some(full), flags: 0, body: body(kind) };
+    match kind {
+        Kind::ExecFailed => event.errno = 2,
+        Kind::FileDenied => (event.errno, event.flags) = (13, flag::FROM_ARGUMENT | flag::OPEN),
+        Kind::AuthFailed => event.errno = 13,
+        Kind::FileCreate => event.flags = flag::OPEN,
+        Kind::FileWrite => event.flags = flag::CLOSE,
+        Kind::Start | Kind::Stop | Kind::Gap | Kind::Config => event.task = None,
+        _ => {}
+    }
+    event
+}
+
+fn body(kind: Kind) -> Body<'static> {
+    match kind {
+        Kind::Exec | Kind::ExecFailed => Body::Exec(Exec {
+            argv: vec![b"vim", b"", b"caf\xe9 \"x\"\n"],
+            argc: 3,
+            cwd: Some(Cow::Borrowed(b"/home/alice")),
+            file: b"/usr/bin/vim",
+            interp: Some(b"/bin/sh"),
+            inode: (kind == Kind::Exec).then(inode),
+        }),
+        Kind::Fork => Body::Fork(Fork { child_pid: 4300, child_tid: 4300, child_start: 5_123_456_000 }),
+        Kind::Exit => Body::Exit(Exit { code: 0, signal: 9 }),
+        Kind::Login | Kind::Logout | Kind::AuthOk | Kind::AuthFailed => Body::Login(Login {
+            user: Some(Cow::Borrowed(b"alice")),
+            service: Some(Cow::Borrowed(b"sshd")),
+            rhost: Some(Cow::Borrowed(b"10.0.0.5")),
+            tty: Some(Cow::Borrowed(b"ssh")),
+            pam_result: if kind == Kind::AuthFailed { 7 } else { 0 },
+            from: "pam",
+        }),
+        Kind::Start | Kind::Stop | Kind::Gap | Kind::Config => Body::Recorder(vec![
+            ("class", Value::Text("files".to_owned())),
+            ("count", Value::Number(17)),
+            ("names", Value::List(vec!["a".to_owned(), "b".to_owned()])),
+            ("known", Value::Bool(true)),
+            ("rest", Value::Null),
+        ]),
+        _ => Body::File(file(kind)),
+    }
+}
+
+fn inode() -> Inode {
+    Inode { dev: (254 << 20) | 1, ino: 131_073, mode: 0o100_644, owner: 1000, group: 100 }
+}
+
+fn file(kind: Kind) -> File<'static> {
+    let mut file =
+        File { path: Some(Cow::Borrowed(b"/srv/data/a b")), inode: Some(inode()), ..File::default() };
+    let named = Cow::Borrowed(&b"/srv/data/new"[..]);
+    match kind {
+        Kind::FileWrite => (file.bytes, file.calls) = (Some(8192), Some(2)),
+        Kind::FileTruncate => file.bytes = Some(0),
+        Kind::FileRename | Kind::FileLink => (file.path_to, file.inode) = (Some(named), None),
+        Kind::FileSymlink => (file.path_to, file.inode) = (Some(Cow::Borrowed(&b"../target"[..])), None),
+        Kind::DirCreate => (file.mode_set, file.inode) = (Some(0o755), None),
+        Kind::NodeCreate => (file.mode_set, file.inode) = (Some(0o010_644), None),
+        Kind::AttrMode => file.mode_set = Some(0o4755),
+        Kind::AttrOwner => (file.owner_set, file.group_set) = (Some(0), Some(0)),
+        Kind::AttrXattr => (file.xattr, file.bytes) = (Some(&b"security.capability"[..]), Some(20)),
+        Kind::AttrFlags => file.bits = Some(0x10),
+        Kind::Mount => {
+            (file.source, file.fstype) = (Some(&b"/dev/sdb1"[..]), Some(&b"ext4"[..]));
+            file.bits = Some(0x1001);
+        }
+        Kind::Unmount => file.bits = Some(2),
+        Kind::FileDelete | Kind::DirDelete | Kind::FileDenied => file.inode = None,
+        _ => {}
+    }
+    file
+}
+
+pub(crate) fn line(event: &Event<'_>) -> String {
+    let mut out = Vec::new();
+    let context = LineContext { seq: 7, wall_ns: 1_795_477_686_000_000_001, boot: BOOT };
+    Writer::default().append(&mut out, &context, event);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn each_kind_has_its_golden_line() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for &kind in Kind::ALL {
+        let line = line(&example(kind));
+        serde_json::from_str::<Json>(&line).unwrap();
+        let path = directory.join(format!("{}.json", kind.name()));
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(&path, &line).unwrap();
+        }
+        let golden = fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(line, golden, "{} differs; UPDATE_GOLDEN=1 rewrites it", path.display());
+    }
+}
+
+#[test]
+fn numbers_are_written_as_the_library_writes_them() {
+    let mut values = vec![0, 9, 10, 99, 100, 12_345, u64::from(u32::MAX), u64::MAX];
+    values.extend((0..64).map(|shift| 1 << shift));
+    for value in values {
+        let written = |push: &dyn Fn(&mut Vec<u8>)| {
+            let mut out = Vec::new();
+            push(&mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(written(&|out| push_number(out, value)), value.to_string());
+        assert_eq!(written(&|out| push_radix(out, value, 3)), format!("{value:o}"));
+        assert_eq!(written(&|out| push_radix(out, value, 4)), format!("{value:x}"));
+    }
+}
+
+#[test]
+fn unknown_values_are_null_and_unknown_errors_are_numbered() {
+    let mut event = example(Kind::Exit);
+    event.errno = 41;
+    event.flags = flag::CUT | flag::FIRST;
+    event.task = Some(Task::default());
+    let parsed: Json = serde_json::from_str(&line(&event)).unwrap();
+    assert_eq!(parsed["result"], "E41");
+    assert_eq!(parsed["flags"], serde_json::json!(["cut", "first"]));
+    for key in ["exe", "loginuid", "session", "cgroup", "container"] {
+        assert_eq!(parsed[key], Json::Null, "{key}");
+    }
+}
