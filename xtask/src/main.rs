@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Verb::Setup => setup::run(),
         Verb::Build(args) => build::run(&args),
         Verb::Run(args) => run::run(&args),
-        Verb::Test => test::run(),
+        Verb::Test => return test::run(),
         Verb::Check => check::run(),
     };
     match outcome {
