@@ -1,1 +1,182 @@
-//! Configuration: one struct per section, defaults, validation.
+//! Configuration: one struct per section, defaults in one place, and for each value where it came from.
+mod error;
+mod file;
+mod origin;
+mod quantity;
+#[cfg(test)]
+mod tests;
+
+pub use error::ConfigError;
+pub use origin::{Origin, Origins, Setting};
+pub use quantity::{Period, Size};
+
+use crate::daemon::control::state_directory;
+use crate::store::writer::Immutable;
+use globset::{Glob, GlobBuilder};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Where the configuration is when nobody names a file. Drop-ins are in the folder of the same name plus `.d`.
+pub const DEFAULT_FILE: &str = "/etc/recorder/recorder.toml";
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where and how the record is kept.
+    pub store: Store,
+    /// What is recorded.
+    pub capture: Capture,
+}
+
+/// Section `[store]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// Folder of the record; readable by `group`.
+    pub dir: PathBuf,
+    /// Folder of the origin key: root's alone. Follows `dir` (plus `.state`) when only that is set.
+    pub state_dir: PathBuf,
+    /// Group that may read the record.
+    pub group: String,
+    /// A segment is closed when it has this many bytes.
+    pub segment_size: Size,
+    /// A segment is closed when its first event is this old.
+    pub segment_age: Period,
+    /// Whether files must carry the append-only flag.
+    pub immutable: Switch,
+}
+
+/// Section `[capture]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Capture {
+    /// Paths whose changes are not recorded; `*` stops at `/`, `**` does not.
+    pub exclude: Vec<String>,
+    /// Ring for execs, logins and the like.
+    pub ring_critical: Size,
+    /// Ring for file changes.
+    pub ring_files: Size,
+}
+
+/// A setting that is on or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Switch {
+    /// Required.
+    On,
+    /// Done without.
+    Off,
+}
+
+impl From<Switch> for Immutable {
+    fn from(switch: Switch) -> Self {
+        match switch {
+            Switch::On => Self::Required,
+            Switch::Off => Self::Off,
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            dir: "/var/log/recorder".into(),
+            state_dir: "/var/lib/recorder".into(),
+            group: "recorder".to_owned(),
+            segment_size: Size::mebibytes(64),
+            segment_age: Period::hours(1),
+            immutable: Switch::On,
+        }
+    }
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self { exclude: Vec::new(), ring_critical: Size::mebibytes(4), ring_files: Size::mebibytes(16) }
+    }
+}
+
+impl Config {
+    /// Reads `path` and its drop-ins, in lexical order; later files win. Without a path: [`DEFAULT_FILE`], which may
+    /// be missing. Fails on the first thing that is wrong, naming file, line and key.
+    pub fn load(path: Option<&Path>) -> Result<(Self, Origins), ConfigError> {
+        let (mut config, origins) = file::load(path)?;
+        if !origins.is_default("store.dir") && origins.is_default("store.state_dir") {
+            config.store.state_dir = state_directory(&config.store.dir);
+        }
+        if let Err((key, message)) = config.judge() {
+            return Err(origins.blame(key, message));
+        }
+        Ok((config, origins))
+    }
+
+    /// The same configuration for another store, as `--store DIR` asks: its state lies beside it.
+    #[must_use]
+    pub fn at(mut self, store: &Path) -> Self {
+        if store != self.store.dir {
+            self.store.dir = store.to_owned();
+            self.store.state_dir = state_directory(store);
+        }
+        self
+    }
+
+    /// Every setting with its value and where that came from, in the order of the documentation.
+    #[must_use]
+    pub fn settings(&self, origins: &Origins) -> Vec<Setting> {
+        origin::settings(self, origins)
+    }
+
+    /// The rules that go beyond a value's own form. The error is the key and what is wrong.
+    fn judge(&self) -> Result<(), (&'static str, String)> {
+        let Self { store, capture } = self;
+        for (key, dir) in [("store.dir", &store.dir), ("store.state_dir", &store.state_dir)] {
+            if !dir.is_absolute() {
+                return Err((key, format!("`{}` is not an absolute path", dir.display())));
+            }
+        }
+        if store.state_dir.starts_with(&store.dir) {
+            return Err((
+                "store.state_dir",
+                "lies inside store.dir, where the key would leave with the record".into(),
+            ));
+        }
+        if store.group.is_empty() || store.group.contains([':', '/', ' ']) {
+            return Err(("store.group", format!("`{}` is not a group's name", store.group)));
+        }
+        within("store.segment_size", store.segment_size, Size::mebibytes(1), Size::mebibytes(4096))?;
+        if store.segment_age < Period::minutes(1) || store.segment_age > Period::hours(24 * 7) {
+            return Err(("store.segment_age", format!("{} is not between 1m and 7 days", store.segment_age)));
+        }
+        for (key, size) in
+            [("capture.ring_critical", capture.ring_critical), ("capture.ring_files", capture.ring_files)]
+        {
+            within(key, size, Size::mebibytes(1), Size::mebibytes(512))?;
+            if !size.bytes().is_power_of_two() {
+                return Err((key, format!("{size} is not a power of two, which the kernel wants of a ring")));
+            }
+        }
+        for pattern in &capture.exclude {
+            glob(pattern).map_err(|error| ("capture.exclude", error.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+impl Capture {
+    /// The `exclude` patterns, compiled. [`Config::load`] has checked them.
+    pub fn exclude_globs(&self) -> Result<Vec<Glob>, globset::Error> {
+        self.exclude.iter().map(|pattern| glob(pattern)).collect()
+    }
+}
+
+fn glob(pattern: &str) -> Result<Glob, globset::Error> {
+    GlobBuilder::new(pattern).literal_separator(true).build()
+}
+
+fn within(key: &'static str, size: Size, least: Size, most: Size) -> Result<(), (&'static str, String)> {
+    if size < least || size > most {
+        return Err((key, format!("{size} is not between {least} and {most}")));
+    }
+    Ok(())
+}
