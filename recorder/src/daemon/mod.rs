@@ -1,22 +1,37 @@
-//! Wiring: the only place that starts threads.
+//! Wiring: the only place that starts threads. [`run`] names the stages from kernel to disk and their order.
 
 pub mod control;
+#[cfg(feature = "capture")]
+pub mod about;
+#[cfg(feature = "capture")]
+pub mod pipeline;
+pub mod frame;
+#[cfg(feature = "capture")]
+pub mod lines;
+#[cfg(feature = "capture")]
+mod record;
+pub mod sink;
+pub mod notify;
 
 use std::path::PathBuf;
 
 /// What the command line tells the daemon.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Store directory.
-    pub store: PathBuf,
+    /// Store directory, when one was named.
+    pub store: Option<PathBuf>,
     /// Configuration file, when one was named.
     pub config: Option<PathBuf>,
 }
 
-/// Records until SIGTERM or SIGINT. Placeholder.
+#[cfg(feature = "capture")]
+pub use record::run;
+
+/// Records nothing.
 ///
 /// # Errors
-/// Always, until the pipeline is there.
+/// Always: this build reads records and makes none.
+#[cfg(not(feature = "capture"))]
 pub fn run(_options: Options) -> anyhow::Result<()> {
-    anyhow::bail!("this build has no recording pipeline yet")
+    anyhow::bail!("this build has no capture; build with the default features to record")
 }

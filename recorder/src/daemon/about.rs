@@ -1,0 +1,116 @@
+//! Events of the recorder about itself: start, config, gap, stop.
+
+use jiff::Timestamp;
+use recorder_common::kind::Kind;
+
+use crate::capture::loss::Loss;
+use crate::capture::{ProbeRow, State};
+use crate::event::{Body, Event, Value};
+use crate::store::writer::Recovery;
+
+/// An event without a task behind it.
+fn about(kind: Kind, mono: u64, values: Vec<(&'static str, Value)>) -> Event<'static> {
+    Event { mono, kind, errno: 0, task: None, flags: 0, body: Body::Recorder(values) }
+}
+
+/// Wall time as text; null when it is out of range.
+fn time(ns: i64) -> Value {
+    Timestamp::from_nanosecond(i128::from(ns)).map_or(Value::Null, |time| Value::Text(format!("{time:.9}")))
+}
+
+fn text(value: impl Into<String>) -> Value {
+    Value::Text(value.into())
+}
+
+/// Recording began: what was found in the store, what is attached and what is not.
+#[must_use]
+pub fn start(mono: u64, boot: &str, recovery: &Recovery, probes: &[ProbeRow]) -> Event<'static> {
+    let missing = probes.iter().filter(|row| row.state == State::Missing);
+    let attached = probes.iter().filter(|row| row.state == State::Attached).count();
+    let why = |row: &ProbeRow| format!("{}: {}", row.hook, row.why.as_deref().unwrap_or("unknown"));
+    about(
+        Kind::Start,
+        mono,
+        vec![
+            ("version", text(env!("CARGO_PKG_VERSION"))),
+            ("boot", text(boot)),
+            ("epoch", Value::Number(u64::from(recovery.epoch))),
+            ("clean", Value::Bool(recovery.clean)),
+            ("torn_bytes", Value::Number(recovery.torn_bytes)),
+            ("damage", recovery.damage.clone().map_or(Value::Null, Value::Text)),
+            ("hooks", Value::Number(attached as u64)),
+            ("missing", Value::List(missing.map(why).collect())),
+        ],
+    )
+}
+
+/// The configuration in force, as TOML.
+#[must_use]
+pub fn config(mono: u64, effective: &str) -> Event<'static> {
+    about(Kind::Config, mono, vec![("config", text(effective))])
+}
+
+/// Nothing was recorded from `from` on (the last event of the store, or the boot) until now; how much is unknown.
+#[must_use]
+pub fn not_recording(mono: u64, from: i64, to: i64) -> Event<'static> {
+    about(
+        Kind::Gap,
+        mono,
+        vec![
+            ("cause", text("not_recording")),
+            ("class", text("all")),
+            ("count", Value::Null),
+            ("from", time(from)),
+            ("to", time(to)),
+        ],
+    )
+}
+
+/// Events that the kernel numbered and that never arrived. `offset` turns boot-clock into wall time.
+#[must_use]
+pub fn loss(mono: u64, loss: &Loss, offset: i64) -> Event<'static> {
+    let wall = |mono: u64| time(i64::try_from(mono).unwrap_or(i64::MAX).saturating_add(offset));
+    let cause = if loss.ring_full == loss.count { "ring_full" } else { "missing" };
+    about(
+        Kind::Gap,
+        mono,
+        vec![
+            ("cause", text(cause)),
+            ("class", text(loss.class.name())),
+            ("cpu", Value::Number(u64::from(loss.cpu))),
+            ("count", Value::Number(loss.count)),
+            ("ring_full", Value::Number(loss.ring_full)),
+            ("from", if loss.after == 0 { Value::Null } else { wall(loss.after) }),
+            ("to", wall(loss.before)),
+        ],
+    )
+}
+
+/// A sample that could not be understood: probes and daemon disagree, or memory is broken.
+#[must_use]
+pub fn undecodable(mono: u64, count: u64, why: &str) -> Event<'static> {
+    about(
+        Kind::Gap,
+        mono,
+        vec![
+            ("cause", text("undecodable")),
+            ("class", text("all")),
+            ("count", Value::Number(count)),
+            ("why", text(why)),
+        ],
+    )
+}
+
+/// Recording ends in order.
+#[must_use]
+pub fn stop(mono: u64, reason: &str, events: u64, lost: u64) -> Event<'static> {
+    about(
+        Kind::Stop,
+        mono,
+        vec![
+            ("reason", text(reason)),
+            ("events", Value::Number(events)),
+            ("lost", Value::Number(lost)),
+        ],
+    )
+}

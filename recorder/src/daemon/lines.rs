@@ -1,0 +1,102 @@
+//! Gives each event its number and its line, and hands full or due frames to the sink.
+
+use super::frame::{Builder, Frame};
+use super::sink::{Closed, Sink};
+use crate::capture::ring::{boot_ns, wall_ns};
+use crate::event::Event;
+use crate::event::json::{LineContext, Writer};
+use crate::store::StoreError;
+
+/// The numbered lines of this host's log, on their way to disk.
+pub struct Lines {
+    sink: Sink,
+    json: Writer,
+    builder: Builder,
+    boot: String,
+    next_seq: u64,
+    written: u64,
+    /// Events lost so far, by any cause; part of every frame.
+    pub lost: u64,
+    /// Wall clock minus boot clock, ns.
+    offset: i64,
+}
+
+impl Lines {
+    /// Lines in front of `sink`; `next_seq` is the store's next sequence number.
+    #[must_use]
+    pub fn new(sink: Sink, boot: &str, next_seq: u64) -> Self {
+        let (json, builder) = (Writer::default(), Builder::new(Frame::default()));
+        let boot = boot.to_owned();
+        Self { sink, json, builder, boot, next_seq, written: 0, lost: 0, offset: clock_offset() }
+    }
+
+    /// Looks at the wall clock again, because it can be set; once for each batch is enough.
+    pub fn read_clock(&mut self) {
+        self.offset = clock_offset();
+    }
+
+    /// Wall clock minus boot clock, ns.
+    #[must_use]
+    pub fn offset(&self) -> i64 {
+        self.offset
+    }
+
+    /// Events written so far.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Milliseconds until a frame is due, at most `limit`.
+    #[must_use]
+    pub fn patience_ms(&self, limit: u32) -> u32 {
+        self.builder.patience_ms(boot_ns(), limit)
+    }
+
+    /// Writes an event.
+    ///
+    /// # Errors
+    /// [`Closed`] when the store takes no more.
+    pub fn write(&mut self, event: &Event<'_>) -> Result<(), Closed> {
+        let wall = i64::try_from(event.mono).unwrap_or(i64::MAX).saturating_add(self.offset);
+        let context = LineContext { seq: self.next_seq, wall_ns: wall, boot: &self.boot };
+        self.json.append(self.builder.lines(), &context, event);
+        self.builder.end_line(event.kind, event.mono, wall);
+        self.next_seq += 1;
+        self.written += 1;
+        if self.builder.is_full() { self.flush() } else { Ok(()) }
+    }
+
+    /// Hands the frame over when it is due.
+    ///
+    /// # Errors
+    /// [`Closed`] when the store takes no more.
+    pub fn flush_if_due(&mut self) -> Result<(), Closed> {
+        if self.builder.is_due(boot_ns()) { self.flush() } else { Ok(()) }
+    }
+
+    /// Hands over what there is.
+    ///
+    /// # Errors
+    /// [`Closed`] when the store takes no more.
+    pub fn flush(&mut self) -> Result<(), Closed> {
+        if self.builder.is_empty() {
+            return Ok(());
+        }
+        let frame = self.builder.take(self.lost, self.sink.buffers());
+        self.sink.send(frame)
+    }
+
+    /// Waits until everything handed over is durable, and closes the store.
+    ///
+    /// # Errors
+    /// The first error of the store.
+    pub fn finish(self) -> Result<(), StoreError> {
+        self.sink.finish()
+    }
+}
+
+/// Wall clock minus boot clock, ns.
+fn clock_offset() -> i64 {
+    wall_ns().saturating_sub(i64::try_from(boot_ns()).unwrap_or(i64::MAX))
+}

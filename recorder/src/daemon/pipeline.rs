@@ -1,0 +1,146 @@
+//! The recording loop: samples become events, losses become gaps.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use recorder_common::class::Class;
+use recorder_common::sample::Counters;
+
+use super::about;
+use super::control::Shared;
+use super::lines::Lines;
+use super::sink::Closed;
+use crate::capture::CaptureError;
+use crate::capture::loss::Tracker;
+use crate::capture::ring::{Batch, Reader, boot_ns};
+use crate::enrich::Enricher;
+use crate::event::Event;
+use crate::event::decode::{Sample, decode};
+
+/// Longest wait for a wake-up: bounds how late a batch of file events is read.
+const ROUND_MS: u32 = 50;
+/// How often losses are settled, boot-clock ns.
+const SETTLE_NS: u64 = 1_000_000_000;
+
+/// Why recording ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The kernel side failed.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The store took no more; [`Lines::finish`] has the reason.
+    #[error("the store takes no more frames")]
+    StoreClosed,
+}
+
+impl From<Closed> for PipelineError {
+    fn from(_: Closed) -> Self {
+        Self::StoreClosed
+    }
+}
+
+/// Everything between a sample and a line.
+pub struct Pipeline {
+    lines: Lines,
+    enricher: Enricher,
+    tracker: Tracker,
+    shared: Arc<Shared>,
+    settled: u64,
+}
+
+impl Pipeline {
+    /// An empty pipeline in front of `lines`.
+    #[must_use]
+    pub fn new(lines: Lines, enricher: Enricher, shared: Arc<Shared>) -> Self {
+        Self { lines, enricher, tracker: Tracker::default(), shared, settled: boot_ns() }
+    }
+
+    /// Writes an event of the recorder about itself.
+    ///
+    /// # Errors
+    /// When the store takes no more.
+    pub fn tell(&mut self, event: &Event<'_>) -> Result<(), PipelineError> {
+        self.lines.write(event)?;
+        Ok(self.lines.flush()?)
+    }
+
+    /// Records until `stop` is set, then what is left in the rings.
+    ///
+    /// # Errors
+    /// When the rings can't be read or the store takes no more.
+    pub fn run(&mut self, reader: &mut Reader, stop: &AtomicBool) -> Result<(), PipelineError> {
+        while !stop.load(Ordering::Relaxed) {
+            let settling = boot_ns().saturating_sub(self.settled) >= SETTLE_NS;
+            // Before the rings are read: what was numbered by then is in this batch, or comes no more.
+            let counters = if settling { reader.counters()? } else { Vec::new() };
+            let patience = self.lines.patience_ms(ROUND_MS);
+            self.take_all(reader.next_batch(patience)?)?;
+            if settling {
+                self.settle(boot_ns(), &counters)?;
+            }
+            self.lines.flush_if_due()?;
+        }
+        let counters = reader.counters()?;
+        self.take_all(reader.last_batch())?;
+        self.settle(boot_ns(), &counters)?;
+        // Nothing more can come: what is missing now is lost, however young the hole.
+        self.settle(u64::MAX, &counters)
+    }
+
+    /// Writes the last event and waits until all is durable.
+    ///
+    /// # Errors
+    /// The first error of the store.
+    pub fn finish(mut self, reason: &str) -> Result<(), crate::store::StoreError> {
+        let stop = about::stop(boot_ns(), reason, self.lines.written(), self.lines.lost);
+        // A store that is closed says why when it is finished.
+        let _ = self.lines.write(&stop).and_then(|()| self.lines.flush());
+        self.lines.finish()
+    }
+
+    fn take_all(&mut self, batch: &Batch) -> Result<(), PipelineError> {
+        self.lines.read_clock();
+        batch.samples().try_for_each(|sample| self.take(sample))
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), PipelineError> {
+        let decoded = match decode(bytes) {
+            Ok(decoded) => decoded,
+            Err(error) => return self.refuse(&error.to_string()),
+        };
+        let mono = match &decoded.sample {
+            Sample::Event(event) => event.mono,
+            Sample::Pam(call) => call.mono,
+        };
+        self.tracker.observe(decoded.class, decoded.cpu, decoded.sequence, mono);
+        self.shared.add_events(decoded.class, 1);
+        let event = match decoded.sample {
+            Sample::Event(event) => self.enricher.enrich(event),
+            Sample::Pam(_) => None,
+        };
+        if let Some(event) = event {
+            self.lines.write(&event)?;
+        }
+        Ok(())
+    }
+
+    /// A sample that makes no sense is a loss like any other, and says so.
+    fn refuse(&mut self, why: &str) -> Result<(), PipelineError> {
+        self.lines.lost += 1;
+        tracing::error!(why, "a sample from the kernel could not be decoded");
+        Ok(self.lines.write(&about::undecodable(boot_ns(), 1, why))?)
+    }
+
+    fn settle(&mut self, now: u64, counters: &[(Class, u32, Counters)]) -> Result<(), PipelineError> {
+        self.settled = boot_ns();
+        for mut loss in self.tracker.settle(now, counters) {
+            loss.before = loss.before.min(self.settled);
+            self.lines.lost += loss.count;
+            self.shared.add_lost(loss.class, loss.count);
+            let (class, cpu) = (loss.class.name(), loss.cpu);
+            tracing::error!(class, cpu, count = loss.count, ring_full = loss.ring_full, "events were lost");
+            self.lines.write(&about::loss(self.settled, &loss, self.lines.offset()))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,152 @@
+//! `recorder daemon`: builds the stages, records until a signal, takes the stages down in order.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context as _, Result};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::control::{Probe, ProbeState, Server, Shared, socket_path};
+use super::lines::Lines;
+use super::pipeline::{Pipeline, PipelineError};
+use super::sink::Sink;
+use super::{Options, about};
+use crate::capture::ring::{Reader, boot_ns, wall_ns};
+use crate::capture::{Capture, ProbeRow, Sizes, State};
+use crate::config::Config;
+use crate::enrich::Enricher;
+use crate::store::writer::{self, Recovery, Writer};
+
+/// zstd level of the payloads: the budget is CPU before bytes.
+const LEVEL: i32 = 1;
+
+/// Records until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the configuration, the store or the kernel refuses, or when the store fails while recording. Either way
+/// nothing claims to be recorded that is not.
+pub fn run(options: &Options) -> Result<()> {
+    let (config, _) = Config::load(options.config.as_deref())?;
+    let config = match &options.store {
+        Some(store) => config.at(store),
+        None => config,
+    };
+    let boot = boot_id()?;
+    let stop = stop_on_signals()?;
+    let (writer, recovery) = open_store(&config, &boot)?;
+    tell_recovery(&config.store.dir, &recovery);
+    let shared = Shared::new(&config.store.dir, &boot, recovery.next_frame);
+    let mut capture = Capture::start(sizes(&config)?)?;
+    shared.set_probes(capture.rows().iter().map(probe).collect());
+    let mut reader = Reader::new(&mut capture)?;
+    let sink = Sink::start(writer, Arc::clone(&shared), wall_ns).context("starting the writing thread")?;
+    let enricher = Enricher::new(Path::new("/proc"));
+    let lines = Lines::new(sink, &boot, recovery.next_seq);
+    let mut pipeline = Pipeline::new(lines, enricher, Arc::clone(&shared));
+    begin(&mut pipeline, &config, &recovery, (&boot, capture.rows()))?;
+    let control = Server::start(&socket_path(&config.store.dir), &config.store.dir, Arc::clone(&shared))?;
+    announce(&shared, &config, capture.rows());
+
+    let recorded = pipeline.run(&mut reader, &stop);
+    super::notify::stopping();
+    drop(capture);
+    let finished = pipeline.finish(if recorded.is_ok() { "signal" } else { "failure" });
+    control.stop();
+    match (recorded, finished) {
+        // The store's own error says more than the pipeline's.
+        (Err(PipelineError::StoreClosed) | Ok(()), finished) => finished.context("recording stopped")?,
+        (Err(error), _) => return Err(error).context("recording stopped"),
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The kernel's boot id, lower-case hexadecimal without dashes.
+fn boot_id() -> Result<String> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    let text = std::fs::read_to_string(path).context(path)?;
+    Ok(text.trim().replace('-', ""))
+}
+
+fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).context("installing signal handlers")?;
+    }
+    Ok(stop)
+}
+
+fn open_store(config: &Config, boot: &str) -> Result<(Writer, Recovery)> {
+    let mut boot_id = [0; 16];
+    if let Ok(number) = u128::from_str_radix(boot, 16) {
+        boot_id = number.to_be_bytes();
+    }
+    let options = writer::Options {
+        segment_bytes: config.store.segment_size.bytes(),
+        segment_age_ns: config.store.segment_age.nanoseconds(),
+        immutable: config.store.immutable.into(),
+        level: LEVEL,
+        boot_id,
+        now: wall_ns(),
+    };
+    Ok(Writer::open(&config.store.dir, &config.store.state_dir, options)?)
+}
+
+fn sizes(config: &Config) -> Result<Sizes> {
+    Ok(Sizes {
+        critical: u32::try_from(config.capture.ring_critical.bytes()).context("capture.ring_critical")?,
+        files: u32::try_from(config.capture.ring_files.bytes()).context("capture.ring_files")?,
+    })
+}
+
+fn tell_recovery(store: &Path, recovery: &Recovery) {
+    if let Some(damage) = &recovery.damage {
+        tracing::error!(store = %store.display(), damage, "the last segment is damaged; run `recorder verify`");
+    }
+    if !recovery.clean {
+        tracing::warn!(torn_bytes = recovery.torn_bytes, "the last recorder did not stop in order");
+    }
+}
+
+/// The first events: start, what was missed before, and the configuration in force.
+fn begin(
+    pipeline: &mut Pipeline,
+    config: &Config,
+    recovery: &Recovery,
+    (boot, probes): (&str, &[ProbeRow]),
+) -> Result<()> {
+    let now = boot_ns();
+    pipeline.tell(&about::start(now, boot, recovery, probes))?;
+    let wall = wall_ns();
+    let booted = wall.saturating_sub(i64::try_from(now).unwrap_or(0));
+    let from = recovery.last_time.unwrap_or(booted);
+    pipeline.tell(&about::not_recording(now, from, wall))?;
+    let effective = toml::to_string(config).context("writing down the configuration")?;
+    Ok(pipeline.tell(&about::config(now, &effective))?)
+}
+
+fn probe(row: &ProbeRow) -> Probe {
+    Probe {
+        event: row.event.to_owned(),
+        hook: row.hook.clone(),
+        family: row.family.to_owned(),
+        state: match row.state {
+            State::Attached => ProbeState::Attached,
+            State::Missing => ProbeState::Missing,
+        },
+        why: row.why.clone(),
+    }
+}
+
+/// Says that every probe is in place: on stderr, to the service manager, and in `status`.
+fn announce(shared: &Shared, config: &Config, probes: &[ProbeRow]) {
+    shared.set_recording(wall_ns());
+    for row in probes.iter().filter(|row| row.state == State::Missing) {
+        let why = row.why.as_deref().unwrap_or("unknown");
+        tracing::warn!(hook = row.hook, event = row.event, why, "not recorded");
+    }
+    let attached = probes.iter().filter(|row| row.state == State::Attached).count();
+    tracing::info!(store = %config.store.dir.display(), hooks = attached, "recording");
+    super::notify::ready(&format!("recording with {attached} hooks"));
+}

@@ -1,0 +1,94 @@
+//! The thread that makes frames durable, and the bounded queue in front of it.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use super::control::{FrameStored, Shared};
+use super::frame::Frame;
+use crate::store::writer::Writer;
+use crate::store::{FrameInput, StoreError};
+
+/// Frames that wait for the disk before the reader of the rings waits too.
+const QUEUE: usize = 16;
+
+/// The writing end: frames go in, empty buffers come back.
+pub struct Sink {
+    frames: SyncSender<Frame>,
+    buffers: Receiver<Frame>,
+    thread: JoinHandle<Result<(), StoreError>>,
+}
+
+/// The writer failed; [`Sink::finish`] tells why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed;
+
+impl Sink {
+    /// Starts the thread that owns the writer.
+    ///
+    /// # Errors
+    /// When the system refuses another thread.
+    pub fn start(writer: Writer, shared: Arc<Shared>, wall: fn() -> i64) -> std::io::Result<Self> {
+        let (frames, incoming) = sync_channel::<Frame>(QUEUE);
+        let (give_back, buffers) = sync_channel::<Frame>(QUEUE);
+        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
+            write_all(writer, &incoming, &give_back, &shared, wall).inspect_err(|error| {
+                shared.set_failure(&error.to_string());
+            })
+        })?;
+        Ok(Self { frames, buffers, thread })
+    }
+
+    /// Hands a frame over; waits when the disk is behind.
+    ///
+    /// # Errors
+    /// [`Closed`] once the writer has failed.
+    pub fn send(&self, frame: Frame) -> Result<(), Closed> {
+        self.frames.send(frame).map_err(|_| Closed)
+    }
+
+    /// Buffers that were used before, or new ones.
+    #[must_use]
+    pub fn buffers(&self) -> Frame {
+        self.buffers.try_recv().unwrap_or_default()
+    }
+
+    /// Waits until everything is durable and the store is closed.
+    ///
+    /// # Errors
+    /// The first error of the writer.
+    pub fn finish(self) -> Result<(), StoreError> {
+        drop(self.frames);
+        self.thread.join().unwrap_or(Err(StoreError::Input("the writing thread panicked")))
+    }
+}
+
+fn write_all(
+    mut writer: Writer,
+    incoming: &Receiver<Frame>,
+    give_back: &SyncSender<Frame>,
+    shared: &Shared,
+    wall: fn() -> i64,
+) -> Result<(), StoreError> {
+    while let Ok(frame) = incoming.recv() {
+        let input = FrameInput {
+            lines: &frame.lines,
+            ends: &frame.ends,
+            t_first: frame.t_first,
+            t_last: frame.t_last,
+            lost_total: frame.lost_total,
+        };
+        let stored = writer.append(&input)?;
+        shared.frame_stored(&FrameStored {
+            frame_no: stored.frame_no,
+            events: u64::from(stored.count),
+            bytes: stored.length,
+            segment: &stored.segment,
+            t_first: frame.t_first,
+            now: wall(),
+        });
+        // A full return queue only costs a new allocation later.
+        let _ = give_back.try_send(frame);
+    }
+    writer.close(wall())
+}
