@@ -1,9 +1,179 @@
-//! The command line: one file per verb.
+//! The command line: one file per verb. Nothing here opens a segment for writing.
 
-pub mod time;
+mod client;
+mod completion;
+mod config;
+mod filter;
+mod follow;
+mod output;
+mod probe;
+mod query;
+mod row;
+mod scan;
+mod show;
+mod status;
+mod store_summary;
+mod time;
+mod users;
+mod verify;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::error::ErrorKind;
+use clap::{Args, ColorChoice, Parser, Subcommand};
+
+use crate::config::Config;
+use crate::daemon;
+use crate::daemon::control::DEFAULT_STORE;
+use crate::exit::{self, Exit};
+
+/// Records who logged in, what ran and which files changed on this host, and can prove it.
+#[derive(Debug, Parser)]
+#[command(name = "recorder", version, max_term_width = 110, after_help = exit::help(), infer_subcommands = true)]
+#[command(color = ColorChoice::Auto, disable_help_subcommand = true)]
+struct CommandLine {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What every verb takes.
+#[derive(Debug, Args)]
+struct Common {
+    /// Store directory, instead of the one of the configuration
+    #[arg(long, global = true, env = "RECORDER_STORE", value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Configuration file, instead of /etc/recorder/recorder.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Common {
+    /// The store to read: the one named, or else that of the configuration. A configuration that nobody named and that
+    /// is wrong or unreadable must not keep people from reading the store.
+    fn store(&self) -> Result<PathBuf> {
+        if let Some(store) = &self.store {
+            return Ok(store.clone());
+        }
+        match Config::load(self.config.as_deref()) {
+            Ok((config, _)) => Ok(config.store.dir),
+            Err(error) if self.config.is_some() => Err(error.into()),
+            Err(error) => {
+                eprintln!("recorder: {error}; reading the store {DEFAULT_STORE}");
+                Ok(PathBuf::from(DEFAULT_STORE))
+            }
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Record until stopped (needs root)
+    #[command(after_help = DAEMON_EXAMPLES)]
+    Daemon,
+    /// Show events that match
+    #[command(visible_alias = "log")]
+    Query(query::Arguments),
+    /// Show events as they happen
+    Follow(follow::Arguments),
+    /// Show one event with all its fields, and where it is stored
+    Show(show::Arguments),
+    /// Check that the record is complete and unaltered
+    Verify(verify::Arguments),
+    /// Tell whether this host is being recorded, and how well
+    Status(status::Arguments),
+    /// Try which hooks this kernel allows (needs root)
+    Probe(probe::Arguments),
+    /// Check or show the configuration
+    Config(config::Arguments),
+    /// Print a completion script for a shell
+    Completion(completion::Arguments),
+}
+
+const DAEMON_EXAMPLES: &str = "Examples:
+  sudo recorder daemon                             record into the store of the configuration
+  sudo recorder daemon --store /tmp/try/log        try it: record into a store of your own
+It stays in the foreground, says `recording` on stderr once every probe is attached, and stops on SIGTERM and SIGINT.";
+
+/// A command line that parsed but makes no sense; ends with [`Exit::USAGE`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct UsageError(String);
 
 /// Parses the command line, runs the verb, prints its error once.
 #[must_use]
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => return refuse(&error).into(),
+    };
+    run(line).unwrap_or_else(|error| fail(&error)).into()
+}
+
+fn run(line: CommandLine) -> Result<Exit> {
+    let CommandLine { common, verb } = line;
+    let store = || common.store();
+    match verb {
+        Verb::Daemon => {
+            daemon::run(&daemon::Options { store: common.store, config: common.config }).map(|()| Exit::OK)
+        }
+        Verb::Query(arguments) => query::run(&store()?, arguments),
+        Verb::Follow(arguments) => follow::run(&store()?, arguments),
+        Verb::Show(arguments) => show::run(&store()?, &arguments),
+        Verb::Verify(arguments) => verify::run(&store()?, &arguments),
+        Verb::Status(arguments) => status::run(&store()?, &arguments),
+        Verb::Probe(arguments) => probe::run(&arguments),
+        Verb::Config(arguments) => config::run(common.config.as_deref(), &arguments),
+        Verb::Completion(arguments) => completion::run(&arguments),
+    }
+}
+
+/// Help and version go to stdout and succeed; the rest is a usage error.
+fn refuse(error: &clap::Error) -> Exit {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return error.print().map_or(Exit::FAILED, |()| Exit::OK);
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _nowhere_to_complain = error.print();
+        return Exit::USAGE;
+    }
+    let text = error.render().to_string();
+    eprint!("recorder: {}", text.strip_prefix("error: ").unwrap_or(&text));
+    Exit::USAGE
+}
+
+fn fail(error: &anyhow::Error) -> Exit {
+    let is_closed = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(is_closed) {
+        // The reader of our output has seen enough.
+        return Exit::OK;
+    }
+    eprintln!("recorder: {error:#}");
+    if error.is::<UsageError>() { Exit::USAGE } else { Exit::FAILED }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_shows_examples() {
+        for verb in CommandLine::command().get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("recorder ") || verb.get_name() == "help", "{}", verb.get_name());
+        }
+    }
 }

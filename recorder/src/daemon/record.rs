@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::control::{Probe, ProbeState, Server, Shared, socket_path};
+use super::control::{Probe, Server, Shared, socket_path};
 use super::lines::Lines;
 use super::pipeline::{Pipeline, PipelineError};
 use super::sink::Sink;
@@ -38,7 +38,7 @@ pub fn run(options: &Options) -> Result<()> {
     tell_recovery(&config.store.dir, &recovery);
     let shared = Shared::new(&config.store.dir, &boot, recovery.next_frame);
     let mut capture = Capture::start(sizes(&config)?)?;
-    shared.set_probes(capture.rows().iter().map(probe).collect());
+    shared.set_probes(capture.rows().iter().map(Probe::from).collect());
     let mut reader = Reader::new(&mut capture)?;
     let sink = Sink::start(writer, Arc::clone(&shared), wall_ns).context("starting the writing thread")?;
     let enricher = Enricher::new(Path::new("/proc"));
@@ -124,19 +124,6 @@ fn begin(
     pipeline.tell(&about::not_recording(now, from, wall))?;
     let effective = toml::to_string(config).context("writing down the configuration")?;
     Ok(pipeline.tell(&about::config(now, &effective))?)
-}
-
-fn probe(row: &ProbeRow) -> Probe {
-    Probe {
-        event: row.event.to_owned(),
-        hook: row.hook.clone(),
-        family: row.family.to_owned(),
-        state: match row.state {
-            State::Attached => ProbeState::Attached,
-            State::Missing => ProbeState::Missing,
-        },
-        why: row.why.clone(),
-    }
 }
 
 /// Says that every probe is in place: on stderr, to the service manager, and in `status`.

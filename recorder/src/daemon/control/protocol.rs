@@ -124,6 +124,23 @@ pub struct Probe {
     pub why: Option<String>,
 }
 
+#[cfg(feature = "capture")]
+impl From<&crate::capture::ProbeRow> for Probe {
+    fn from(row: &crate::capture::ProbeRow) -> Self {
+        let state = match row.state {
+            crate::capture::State::Attached => ProbeState::Attached,
+            crate::capture::State::Missing => ProbeState::Missing,
+        };
+        Self {
+            event: row.event.to_owned(),
+            hook: row.hook.clone(),
+            family: row.family.to_owned(),
+            state,
+            why: row.why.clone(),
+        }
+    }
+}
+
 /// Where the daemon of this store keeps its private state: beside the store, never inside it.
 #[must_use]
 pub fn state_directory(store: &Path) -> PathBuf {

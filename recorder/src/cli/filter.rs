@@ -1,0 +1,379 @@
+//! Which events are asked for: options become a predicate over event lines.
+//!
+//! A line is parsed only after the bytes that it must hold have been found in it, and a frame is decompressed only when
+//! its times allow a hit. Both only skip what cannot match; [`Filter::matches`] decides.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use clap::Args;
+use globset::{GlobBuilder, GlobMatcher};
+use jiff::Timestamp;
+use memchr::memmem::Finder;
+
+use super::UsageError;
+use super::row::{Row, Text};
+use super::time::{self, Reference};
+use super::users;
+use crate::event::{Kind, text};
+use crate::store::format::FrameHeader;
+
+/// How far an event's time may be outside the times in its frame's header, which name the first and the last event:
+/// events of different CPUs can be slightly out of order, and a frame spans a second around a step of the clock.
+const SLACK_NS: i64 = 10_000_000_000;
+
+/// The filter options of `query` and `follow`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Filters (all must hold)")]
+pub struct FilterArguments {
+    /// Not before this time: today, "10m ago", -1h, boot, 2026-11-23 14:05, ...
+    #[arg(long, short = 'S', value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
+    since: Option<Timestamp>,
+    /// Not after this time
+    #[arg(long, short = 'U', value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
+    until: Option<Timestamp>,
+    /// Kinds of events, separated by commas; file_* means all that begin so
+    #[arg(long, short, value_name = "KIND", value_delimiter = ',', value_parser = parse_kinds)]
+    kind: Vec<Kinds>,
+    /// Process id
+    #[arg(long, short, value_name = "PID")]
+    pid: Option<u32>,
+    /// Real user id
+    #[arg(long, value_name = "UID", conflicts_with = "user")]
+    uid: Option<u32>,
+    /// User name: processes of this user, and logins (also failed ones) under this name
+    #[arg(long, short, value_name = "NAME")]
+    user: Option<String>,
+    /// User who logged in, whatever the process became since; none = no login behind it
+    #[arg(long, value_name = "UID", value_parser = parse_id, allow_hyphen_values = true)]
+    loginuid: Option<Id>,
+    /// Login session; none = no login behind it
+    #[arg(long, value_name = "ID", value_parser = parse_id, allow_hyphen_values = true)]
+    session: Option<Id>,
+    /// Program: * stops at /, ** does not; without a leading / in any directory
+    #[arg(long, value_name = "GLOB", value_parser = parse_glob)]
+    exe: Option<PathGlob>,
+    /// Path, or second path of a rename or link; /etc/ means everything below
+    #[arg(long, value_name = "GLOB", value_parser = parse_glob)]
+    path: Option<PathGlob>,
+    /// Host that recorded it
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    /// Container id, or its beginning
+    #[arg(long, value_name = "ID")]
+    container: Option<String>,
+    /// ok, failed, or the name of an error such as EACCES
+    #[arg(long, value_name = "RESULT", value_parser = parse_result)]
+    result: Option<Outcome>,
+    /// Text in any field; case matters
+    #[arg(long, short, value_name = "TEXT")]
+    grep: Option<String>,
+}
+
+/// A user or session id; `None` is "unset".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Id(Option<u32>);
+
+/// The kinds that one word of `--kind` means.
+#[derive(Clone, Debug)]
+struct Kinds(Vec<Kind>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Outcome {
+    Ok,
+    Failed,
+    Error(String),
+}
+
+/// A glob over bytes and the literal text that every match holds.
+#[derive(Clone, Debug)]
+struct PathGlob {
+    matcher: GlobMatcher,
+    literal: String,
+}
+
+/// A predicate over event lines.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    arguments: FilterArguments,
+    uid: Option<u32>,
+    since: Option<String>,
+    until: Option<String>,
+    store_host: Option<String>,
+    /// Bytes that a matching line holds, the longest first.
+    needles: Vec<Finder<'static>>,
+}
+
+impl Filter {
+    /// The predicate for these options. `store_host` is the host of events that name none.
+    ///
+    /// # Errors
+    /// When the options contradict each other.
+    pub fn new(arguments: FilterArguments, store_host: Option<String>) -> Result<Self, UsageError> {
+        let uid = arguments.user.as_deref().and_then(users::uid_of);
+        if let (Some(since), Some(until)) = (arguments.since, arguments.until)
+            && since > until
+        {
+            return Err(UsageError(format!("--since ({since}) is after --until ({until})")));
+        }
+        let needles = needles(&arguments);
+        let (since, until) = (arguments.since.map(time_text), arguments.until.map(time_text));
+        Ok(Self { arguments, uid, since, until, store_host, needles })
+    }
+
+    /// The name given with `--user` when this host knows no such user.
+    #[must_use]
+    pub fn unknown_user(&self) -> Option<&str> {
+        self.arguments.user.as_deref().filter(|_| self.uid.is_none())
+    }
+
+    /// Whether only events from some time on are asked for.
+    #[must_use]
+    pub const fn has_since(&self) -> bool {
+        self.arguments.since.is_some()
+    }
+
+    /// Whether the times of a frame leave room for a match.
+    #[must_use]
+    pub fn may_match_in(&self, frame: &FrameHeader) -> bool {
+        let first = i128::from(frame.t_first.min(frame.t_last)) - i128::from(SLACK_NS);
+        let last = i128::from(frame.t_first.max(frame.t_last)) + i128::from(SLACK_NS);
+        self.arguments.since.is_none_or(|since| since.as_nanosecond() <= last)
+            && self.arguments.until.is_none_or(|until| first <= until.as_nanosecond())
+    }
+
+    /// The lines of decompressed frame data that hold every needle.
+    #[must_use]
+    pub const fn candidates<'f, 'd>(&'f self, data: &'d [u8]) -> Candidates<'f, 'd> {
+        Candidates { filter: self, rest: data }
+    }
+
+    /// Whether this line is asked for.
+    ///
+    /// # Errors
+    /// When the line is not an event.
+    pub fn matches(&self, line: &[u8]) -> Result<bool, serde_json::Error> {
+        let row: Row<'_> = serde_json::from_slice(line)?;
+        Ok(self.matches_row(&row)?
+            && self.arguments.grep.as_deref().is_none_or(|text| holds_text(line, text)))
+    }
+
+    fn matches_row(&self, row: &Row<'_>) -> Result<bool, serde_json::Error> {
+        let asked = &self.arguments;
+        let is_kind = |Kinds(kinds): &Kinds| kinds.iter().any(|kind| row.kind.is(kind.name()));
+        Ok((asked.kind.is_empty() || asked.kind.iter().any(is_kind))
+            && asked.pid.is_none_or(|pid| row.pid == Some(pid))
+            && asked.uid.is_none_or(|uid| row.uid == Some(uid))
+            && asked.user.as_deref().is_none_or(|name| self.is_user(row, name))
+            && asked.loginuid.is_none_or(|Id(id)| row.pid.is_some() && row.loginuid == id)
+            && asked.session.is_none_or(|Id(id)| row.pid.is_some() && row.session == id)
+            && asked.result.as_ref().is_none_or(|outcome| outcome.is(&row.result))
+            && asked.container.as_deref().is_none_or(|id| begins_with(&row.container, id))
+            && asked.host.as_deref().is_none_or(|host| self.is_host(row, host))
+            && asked.exe.as_ref().is_none_or(|glob| glob.matches(&row.exe))
+            && asked.path.as_ref().is_none_or(|glob| glob.matches(&row.path) || glob.matches(&row.path_to))
+            && self.is_in_time(row)?)
+    }
+
+    fn is_user(&self, row: &Row<'_>, name: &str) -> bool {
+        row.user.is(name) || (self.uid.is_some() && row.uid == self.uid)
+    }
+
+    fn is_host(&self, row: &Row<'_>, host: &str) -> bool {
+        row.host.0.as_deref().or(self.store_host.as_deref()) == Some(host)
+    }
+
+    fn is_in_time(&self, row: &Row<'_>) -> Result<bool, serde_json::Error> {
+        if self.since.is_none() && self.until.is_none() {
+            return Ok(true);
+        }
+        let found = row.t.0.as_deref().unwrap_or_default();
+        let found = if found.len() == TIME_LENGTH && found.ends_with('Z') {
+            Cow::Borrowed(found)
+        } else {
+            let time = found.parse::<Timestamp>().map_err(serde::de::Error::custom)?;
+            Cow::Owned(time_text(time))
+        };
+        Ok(self.since.as_deref().is_none_or(|since| since <= &*found)
+            && self.until.as_deref().is_none_or(|until| &*found <= until))
+    }
+}
+
+/// Length of a time as [`time_text`] and the recorder write it.
+const TIME_LENGTH: usize = "2026-11-23T14:05:30.000000000Z".len();
+
+/// UTC with nine digits: such texts sort like their times.
+fn time_text(time: Timestamp) -> String {
+    format!("{time:.9}")
+}
+
+fn begins_with(text: &Text<'_>, prefix: &str) -> bool {
+    text.0.as_deref().is_some_and(|text| text.starts_with(prefix))
+}
+
+/// Whether any value of the line, not a key, holds the text.
+fn holds_text(line: &[u8], text: &str) -> bool {
+    fn holds(value: &serde_json::Value, text: &str) -> bool {
+        match value {
+            serde_json::Value::String(string) => string.contains(text),
+            serde_json::Value::Array(list) => list.iter().any(|value| holds(value, text)),
+            serde_json::Value::Object(map) => map.values().any(|value| holds(value, text)),
+            serde_json::Value::Null => false,
+            other => other.to_string().contains(text),
+        }
+    }
+    serde_json::from_slice(line).is_ok_and(|value| holds(&value, text))
+}
+
+impl Outcome {
+    fn is(&self, result: &Text<'_>) -> bool {
+        match self {
+            Self::Ok => result.is("ok"),
+            Self::Failed => !result.is("ok"),
+            Self::Error(name) => result.is(name),
+        }
+    }
+}
+
+impl PathGlob {
+    fn matches(&self, path: &Text<'_>) -> bool {
+        let is_match = |path: &str| {
+            let bytes = text::unescape(path);
+            self.matcher.is_match(Path::new(OsStr::from_bytes(&bytes)))
+        };
+        path.0.as_deref().is_some_and(is_match)
+    }
+}
+
+/// What the bytes of every matching line hold.
+fn needles(asked: &FilterArguments) -> Vec<Finder<'static>> {
+    let number = |name: &str, value: Option<u32>| value.map(|value| format!("\"{name}\":{value},"));
+    let id = |name: &str, value: Option<Id>| {
+        let Id(id) = value?;
+        Some(id.map_or_else(|| format!("\"{name}\":null,"), |id| format!("\"{name}\":{id},")))
+    };
+    let kind = match asked.kind.as_slice() {
+        [Kinds(kinds)] => match kinds.as_slice() {
+            [kind] => Some(format!("\"kind\":\"{}\"", kind.name())),
+            _ => None,
+        },
+        _ => None,
+    };
+    let result = match &asked.result {
+        Some(Outcome::Ok) => Some("\"result\":\"ok\"".to_owned()),
+        Some(Outcome::Error(name)) => Some(format!("\"result\":\"{name}\"")),
+        Some(Outcome::Failed) | None => None,
+    };
+    let container = asked.container.as_deref().map(|id| format!("\"container\":\"{}", plain_run(id, true)));
+    let mut needles: Vec<String> = [
+        kind,
+        number("pid", asked.pid),
+        number("uid", asked.uid),
+        id("loginuid", asked.loginuid),
+        id("session", asked.session),
+        asked.exe.as_ref().map(|glob| glob.literal.clone()),
+        asked.path.as_ref().map(|glob| glob.literal.clone()),
+        container,
+        result,
+        asked.grep.as_deref().map(|text| plain_run(text, false).to_owned()),
+    ]
+    .into_iter()
+    .flatten()
+    .filter(|needle| !needle.is_empty())
+    .collect();
+    needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+    needles.iter().map(|needle| Finder::new(needle).into_owned()).collect()
+}
+
+/// The longest part (or only the first) that is written the same in JSON, whoever writes it.
+fn plain_run(text: &str, only_first: bool) -> &str {
+    let mut runs = text.split(|c: char| !matches!(c, ' '..='~') || matches!(c, '"' | '\\'));
+    if only_first { runs.next() } else { runs.max_by_key(|run| run.len()) }.unwrap_or_default()
+}
+
+/// Iterator of [`Filter::candidates`].
+#[derive(Debug)]
+pub struct Candidates<'f, 'd> {
+    filter: &'f Filter,
+    rest: &'d [u8],
+}
+
+impl<'d> Iterator for Candidates<'_, 'd> {
+    type Item = &'d [u8];
+
+    fn next(&mut self) -> Option<&'d [u8]> {
+        while !self.rest.is_empty() {
+            let (first, others) = match self.filter.needles.split_first() {
+                Some((first, others)) => (first.find(self.rest)?, others),
+                None => (0, &[][..]),
+            };
+            let (before, after) = self.rest.split_at_checked(first)?;
+            let start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
+            let end = first + memchr::memchr(b'\n', after).unwrap_or(after.len());
+            let line = self.rest.get(start..end)?;
+            self.rest = self.rest.get(end + 1..).unwrap_or_default();
+            if others.iter().all(|needle| needle.find(line).is_some()) {
+                return Some(line);
+            }
+        }
+        None
+    }
+}
+
+/// A time on the command line.
+pub(super) fn parse_time(text: &str) -> Result<Timestamp, time::TimeError> {
+    time::parse(text, &Reference::of_this_host())
+}
+
+fn parse_kinds(word: &str) -> Result<Kinds, String> {
+    let is_meant = |kind: &Kind| match word.strip_suffix('*') {
+        Some(beginning) => kind.name().starts_with(beginning),
+        None => kind.name() == word,
+    };
+    let kinds: Vec<Kind> = Kind::ALL.iter().copied().filter(is_meant).collect();
+    if kinds.is_empty() {
+        let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        return Err(format!("no such kind; there are: {}", known.join(" ")));
+    }
+    Ok(Kinds(kinds))
+}
+
+fn parse_id(text: &str) -> Result<Id, String> {
+    match text {
+        "none" | "unset" | "-1" => Ok(Id(None)),
+        _ => text.parse().map(|id| Id(Some(id))).map_err(|_| "neither a number nor `none`".to_owned()),
+    }
+}
+
+fn parse_result(text: &str) -> Result<Outcome, String> {
+    let upper = text.to_ascii_uppercase();
+    let is_name = upper.strip_prefix('E').is_some_and(|rest| {
+        !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+    });
+    match text {
+        "ok" => Ok(Outcome::Ok),
+        "failed" => Ok(Outcome::Failed),
+        _ if is_name => Ok(Outcome::Error(upper)),
+        _ => Err("neither `ok` nor `failed` nor the name of an error such as EACCES".to_owned()),
+    }
+}
+
+fn parse_glob(text: &str) -> Result<PathGlob, String> {
+    let mut pattern = if text.starts_with('/') { text.to_owned() } else { format!("**/{text}") };
+    if text.ends_with('/') {
+        pattern.push_str("**");
+    }
+    let glob =
+        GlobBuilder::new(&pattern).literal_separator(true).build().map_err(|error| error.to_string())?;
+    let literal = text.split(['*', '?', '[', ']', '{', '}', ',']).map(|part| plain_run(part, false));
+    // Inside of braces and brackets only one of several texts has to be there.
+    let has_choice = text.contains(['[', '{']);
+    let literal = if has_choice { literal.take(1).next() } else { literal.max_by_key(|part| part.len()) };
+    Ok(PathGlob { matcher: glob.compile_matcher(), literal: literal.unwrap_or_default().to_owned() })
+}
+
+#[cfg(test)]
+#[path = "filter/tests.rs"]
+mod tests;

@@ -1,0 +1,95 @@
+//! `recorder probe`: which hooks this kernel lets the recorder use, and why others are missing. Records nothing.
+
+use std::io::{self, Write as _};
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use super::output::table_text;
+use crate::daemon::control::{Probe, ProbeState};
+use crate::event::text::printable;
+use crate::exit::Exit;
+
+const EXAMPLES: &str = "Examples:
+  sudo recorder probe
+  sudo recorder probe --output json
+It attaches everything once and takes it off again. A running daemon is not disturbed; `recorder status` tells what
+that one has attached.";
+
+/// Arguments of `probe`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// How it is written
+    #[arg(long, short, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table
+    Table,
+    /// One JSON array
+    Json,
+}
+
+/// Tries every hook and reports.
+///
+/// # Errors
+/// When the kernel refuses probes altogether, or the output can't be written.
+pub fn run(arguments: &Arguments) -> Result<Exit> {
+    let probes = report()?;
+    let text = match arguments.output {
+        Format::Json => serde_json::to_string(&probes)? + "\n",
+        Format::Table => table(&probes),
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(Exit::OK)
+}
+
+#[cfg(feature = "capture")]
+fn report() -> Result<Vec<Probe>> {
+    Ok(crate::capture::probe_report()?.iter().map(Probe::from).collect())
+}
+
+#[cfg(not(feature = "capture"))]
+fn report() -> Result<Vec<Probe>> {
+    anyhow::bail!("this build of the recorder can only read: it has no probes")
+}
+
+fn table(probes: &[Probe]) -> String {
+    let row = |probe: &Probe| {
+        let state = match probe.state {
+            ProbeState::Attached => "attached",
+            ProbeState::Degraded => "degraded",
+            ProbeState::Missing => "MISSING",
+        };
+        let why = probe.why.as_deref().unwrap_or_default();
+        [&probe.event, &probe.hook, &probe.family, state, why]
+            .map(|text| printable(text).into_owned())
+            .to_vec()
+    };
+    let text = table_text(&["event", "hook", "family", "state", "why"], probes.iter().map(row).collect());
+    let missing = probes.iter().filter(|probe| probe.state == ProbeState::Missing).count();
+    format!("{text}\n{} of {} attached, {missing} missing\n", probes.len() - missing, probes.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_names_what_is_missing_and_why() {
+        let probe = |state, why: Option<&str>| Probe {
+            event: "exec".to_owned(),
+            hook: "tp_btf:sched_process_exec".to_owned(),
+            family: "common".to_owned(),
+            state,
+            why: why.map(ToOwned::to_owned),
+        };
+        let text =
+            table(&[probe(ProbeState::Attached, None), probe(ProbeState::Missing, Some("no\u{1b}BTF"))]);
+        assert!(text.contains("attached") && text.contains("MISSING   no\\x1bBTF"), "{text}");
+        assert!(text.ends_with("1 of 2 attached, 1 missing\n"), "{text}");
+    }
+}

@@ -1,0 +1,211 @@
+//! Walks the frames of a store for a filter, oldest or newest first. Damage is told on stderr and counted; what is
+//! behind it is still read.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::filter::Filter;
+use crate::store::StoreError;
+use crate::store::directory::{Directory, SegmentFile};
+use crate::store::reader::{Frame, SegmentReader};
+
+/// Takes a line that matches (without its newline) and tells whether to go on.
+pub type Visit<'v> = dyn FnMut(&[u8]) -> Result<ControlFlow<()>> + 'v;
+
+/// What follows the description of damage.
+const NOT_SHOWN: &str = "the events there are not shown; `recorder verify` tells more";
+
+/// A filter at work on a store.
+#[derive(Debug)]
+pub struct Scan<'f> {
+    directory: Directory,
+    filter: &'f Filter,
+    /// Only frames with lower numbers are looked at: the rest may not be on disk yet.
+    end_frame: u64,
+    problems: u64,
+    data: Vec<u8>,
+}
+
+impl<'f> Scan<'f> {
+    /// Prepares to look for matches in the frames before `end_frame`.
+    ///
+    /// # Errors
+    /// When the store can't be read, or is none.
+    pub fn open(store: &Path, filter: &'f Filter, end_frame: u64) -> Result<Self> {
+        let directory = open_store(store)?;
+        Ok(Self { directory, filter, end_frame, problems: 0, data: Vec::new() })
+    }
+
+    /// How often something could not be read.
+    #[must_use]
+    pub const fn problems(&self) -> u64 {
+        self.problems
+    }
+
+    /// Visits the matches from the oldest on.
+    ///
+    /// # Errors
+    /// What `visit` returns; damage of the store is told and skipped.
+    pub fn forward(&mut self, visit: &mut Visit<'_>) -> Result<()> {
+        for segment in self.directory.segments().to_vec() {
+            if segment.first_frame >= self.end_frame {
+                break;
+            }
+            let Some(mut reader) = self.open_segment(&segment) else { continue };
+            while let Some(frame) = self.next_wanted(&mut reader) {
+                if self.visit_frame(&mut reader, &frame, false, visit)?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits the matches from the newest on.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn backward(&mut self, visit: &mut Visit<'_>) -> Result<()> {
+        for segment in self.directory.segments().to_vec().into_iter().rev() {
+            if segment.first_frame >= self.end_frame {
+                continue;
+            }
+            let Some(mut reader) = self.open_segment(&segment) else { continue };
+            let mut frames = Vec::new();
+            while let Some(frame) = self.next_wanted(&mut reader) {
+                frames.push(frame);
+            }
+            for frame in frames.iter().rev() {
+                if self.visit_frame(&mut reader, frame, true, visit)?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn open_segment(&mut self, segment: &SegmentFile) -> Option<SegmentReader> {
+        match SegmentReader::open(&segment.path) {
+            Ok(reader) => reader,
+            // Retention may have removed it since the directory was read; `verify` tells whether that was in order.
+            Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                self.problem(&format_args!("{error}; its events are not shown"));
+                None
+            }
+        }
+    }
+
+    /// The next frame, still without payload, whose times leave room for a match.
+    fn next_wanted(&mut self, reader: &mut SegmentReader) -> Option<Frame> {
+        let mut before = None;
+        loop {
+            match reader.next_header() {
+                Ok(Some(frame)) if frame.header.frame_no >= self.end_frame => return None,
+                Ok(Some(frame)) if self.filter.may_match_in(&frame.header) => return Some(frame),
+                Ok(Some(frame)) => before = Some(frame.header.frame_no),
+                Ok(None) => return None,
+                Err(error) => self.get_past(reader, &error, before).then_some(())?,
+            }
+        }
+    }
+
+    /// Tells of the damage at the reader's place and goes on behind it; `false` when nothing readable follows.
+    pub(super) fn get_past(
+        &mut self,
+        reader: &mut SegmentReader,
+        error: &StoreError,
+        before: Option<u64>,
+    ) -> bool {
+        let place = before.map_or_else(String::new, |frame| format!(" (behind frame {frame})"));
+        self.problem(&format_args!("{error}{place}; {NOT_SHOWN}"));
+        match reader.skip_damage() {
+            Ok(found) => found,
+            Err(error) => {
+                self.problem(&error);
+                false
+            }
+        }
+    }
+
+    /// Reads a frame whose header is good and visits its matches; the reader is behind it then.
+    pub(super) fn visit_frame(
+        &mut self,
+        reader: &mut SegmentReader,
+        found: &Frame,
+        newest_first: bool,
+        visit: &mut Visit<'_>,
+    ) -> Result<ControlFlow<()>> {
+        reader.seek(found.offset);
+        match reader.next_frame() {
+            Ok(Some(frame)) => self.visit_lines(reader.path(), &frame, newest_first, visit),
+            Ok(None) => Ok(ControlFlow::Continue(())),
+            Err(error) => {
+                self.problem(&format_args!("{error} (frame {}); {NOT_SHOWN}", found.header.frame_no));
+                reader.seek(found.offset.saturating_add(found.header.frame_len()));
+                Ok(ControlFlow::Continue(()))
+            }
+        }
+    }
+
+    /// Visits the matches of one frame.
+    fn visit_lines(
+        &mut self,
+        path: &Path,
+        frame: &Frame,
+        newest_first: bool,
+        visit: &mut Visit<'_>,
+    ) -> Result<ControlFlow<()>> {
+        let mut data = std::mem::take(&mut self.data);
+        let place = || format!("{}: frame {}", path.display(), frame.header.frame_no);
+        if let Err(error) = frame.decompress(&mut data) {
+            self.problem(&format_args!("{}: {error}; its events are not shown", place()));
+        }
+        let mut matches = Vec::new();
+        for line in self.filter.candidates(&data) {
+            match self.filter.matches(line) {
+                Ok(true) => matches.push(line),
+                Ok(false) => {}
+                Err(error) => self.problem(&format_args!("{}: a line is not an event: {error}", place())),
+            }
+        }
+        if newest_first {
+            matches.reverse();
+        }
+        let mut flow = ControlFlow::Continue(());
+        for line in matches {
+            flow = visit(line)?;
+            if flow.is_break() {
+                break;
+            }
+        }
+        self.data = data;
+        Ok(flow)
+    }
+
+    /// Tells of something that could not be read.
+    fn problem(&mut self, what: &dyn std::fmt::Display) {
+        self.problems += 1;
+        eprintln!("recorder: {what}");
+    }
+
+    /// The segments, for a reader that goes on behind this scan.
+    pub(super) const fn directory(&mut self) -> &mut Directory {
+        &mut self.directory
+    }
+}
+
+/// Opens a store for reading; a directory without segments and key is none.
+///
+/// # Errors
+/// When it can't be read, or is no store.
+pub fn open_store(store: &Path) -> Result<Directory> {
+    let directory = Directory::open(store)?;
+    let has_key = directory.others().iter().any(|name| name == crate::store::ORIGIN_FILE);
+    if directory.segments().is_empty() && !has_key {
+        anyhow::bail!("{} is not a store of the recorder: it has no segments", store.display());
+    }
+    Ok(directory)
+}

@@ -1,0 +1,178 @@
+//! `recorder verify`: judges the store and says so in plain sentences; the first line is the verdict.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::{Timestamp, tz::TimeZone};
+
+use super::UsageError;
+use super::filter::parse_time;
+use super::scan::open_store;
+use crate::chain::key::OriginPublic;
+use crate::event::text::printable;
+use crate::exit::Exit;
+use crate::verify::report::{Proven, Report, Verdict};
+use crate::verify::{Progress, VerifyOptions, verify};
+
+const EXAMPLES: &str = "Examples:
+  recorder verify                                   everything in the store
+  recorder verify --since yesterday --json          a part, for a program
+  recorder verify --store /mnt/copy --key web1.pub  a copy, with a key that you kept elsewhere
+  recorder verify --headers-only                    chain and signatures, without reading the events
+Exit codes: 0 VERIFIED, 1 VERIFIED WITH WARNINGS, 2 TAMPERED, 3 INCOMPLETE, 4 STALE, 5 UNANCHORED, 64 usage,
+70 could not. A check on the recording host alone never ends with 0: whoever owns the host could have rewritten
+everything; only an anchor elsewhere can tell.";
+
+/// Longest key file that is read.
+const MAX_KEY: u64 = 4096;
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Only what was recorded from this time on
+    #[arg(long, short = 'S', value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
+    since: Option<Timestamp>,
+    /// Only what was recorded up to this time
+    #[arg(long, short = 'U', value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
+    until: Option<Timestamp>,
+    /// Check headers, chain and signatures only; leave the events unread
+    #[arg(long)]
+    headers_only: bool,
+    /// Segments checked at the same time; 0 = one for each processor
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    jobs: usize,
+    /// File with the origin key to trust, instead of the one beside the segments
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Write the report as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Verifies the store and reports.
+///
+/// # Errors
+/// When the store can't be looked at at all, the key can't be read, or the output can't be written.
+pub fn run(store: &Path, arguments: &Arguments) -> Result<Exit> {
+    let ns = |time: Timestamp| i64::try_from(time.as_nanosecond());
+    let options = VerifyOptions {
+        since: arguments.since.map(ns).transpose()?,
+        until: arguments.until.map(ns).transpose()?,
+        headers_only: arguments.headers_only,
+        jobs: arguments.jobs,
+        key: arguments.key.as_deref().map(read_key).transpose()?,
+    };
+    if let (Some(since), Some(until)) = (options.since, options.until)
+        && since > until
+    {
+        return Err(UsageError("--since is after --until".to_owned()).into());
+    }
+    open_store(store)?;
+    let bar = progress_bar();
+    let report = verify(store, &options, &mut |progress| show_progress(&bar, progress))?;
+    bar.finish_and_clear();
+    let text = if arguments.json { serde_json::to_string(&report)? + "\n" } else { sentences(&report)? };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(Exit(report.verdict.exit_code()))
+}
+
+fn read_key(path: &Path) -> Result<OriginPublic> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_KEY).read_to_string(&mut text));
+    read.with_context(|| format!("reading the key {}", path.display()))?;
+    OriginPublic::parse(text.trim_end()).with_context(|| format!("{} holds no origin key", path.display()))
+}
+
+fn progress_bar() -> ProgressBar {
+    let is_watched = io::stderr().is_terminal();
+    let target = if is_watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(0), target);
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} segments, {msg}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn show_progress(bar: &ProgressBar, progress: Progress) {
+    bar.set_length(progress.of as u64);
+    bar.set_message(format!("{} events", progress.events));
+    bar.set_position(progress.segments as u64);
+}
+
+fn sentences(report: &Report) -> Result<String> {
+    let mut text = String::new();
+    writeln!(text, "{}: {}", word(report.verdict), meaning(report.verdict))?;
+    let (frames, segments) = (report.frames, report.segments);
+    let depth = if report.asked.headers_only { "headers only" } else { "all bytes" };
+    let bytes = indicatif::BinaryBytes(report.bytes);
+    writeln!(
+        text,
+        "Checked {} events in {frames} frames of {segments} segments, {bytes} ({depth}).",
+        report.events
+    )?;
+    if report.asked.since.is_some() || report.asked.until.is_some() {
+        let border = |time: Option<i64>, open: &str| time.map_or_else(|| open.to_owned(), local);
+        let (since, until) =
+            (border(report.asked.since, "the beginning"), border(report.asked.until, "the end"));
+        writeln!(text, "Asked for: {since} to {until}.")?;
+    }
+    writeln!(text, "{}", proven(&report.proven))?;
+    match (&report.origin, report.origin_given) {
+        (Some(origin), true) => writeln!(text, "Signed by {}, the key you gave.", printable(origin))?,
+        (Some(origin), false) => writeln!(
+            text,
+            "Signed by {}, the key found beside the segments; compare it with one you kept elsewhere (--key).",
+            printable(origin)
+        )?,
+        (None, _) => writeln!(text, "No origin key: signatures were not checked.")?,
+    }
+    if report.lost > 0 {
+        writeln!(text, "The recorder itself says that {} events were lost.", report.lost)?;
+    }
+    for finding in &report.findings {
+        writeln!(text, "- {}", printable(&format!("{finding:?}")))?;
+    }
+    Ok(text)
+}
+
+const fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Verified => "VERIFIED",
+        Verdict::VerifiedWithWarnings => "VERIFIED WITH WARNINGS",
+        Verdict::Tampered => "TAMPERED",
+        Verdict::Incomplete => "INCOMPLETE",
+        Verdict::Stale => "STALE",
+        Verdict::Unanchored => "UNANCHORED",
+    }
+}
+
+const fn meaning(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Verified => "complete and unaltered up to a fresh, anchored head.",
+        Verdict::VerifiedWithWarnings => "unaltered, with something worth knowing.",
+        Verdict::Tampered => "someone or something changed this store.",
+        Verdict::Incomplete => "not all that was asked for is there and readable.",
+        Verdict::Stale => "unaltered as far as it is anchored, but the newest anchor is too old.",
+        Verdict::Unanchored => "consistent in itself, but nothing outside this host vouches for it.",
+    }
+}
+
+fn proven(range: &Proven) -> String {
+    let (Some((first, last)), Some((begin, end))) = (range.events, range.time) else {
+        return "Proven: nothing.".to_owned();
+    };
+    format!("Proven: events {first} to {last}, {} to {}.", local(begin), local(end))
+}
+
+fn local(ns: i64) -> String {
+    Timestamp::from_nanosecond(i128::from(ns)).map_or_else(
+        |_| format!("@{ns} ns"),
+        |time| time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
+    )
+}
