@@ -12,6 +12,7 @@ pub mod lines;
 mod record;
 pub mod sink;
 pub mod notify;
+pub mod privileges;
 
 use std::path::PathBuf;
 

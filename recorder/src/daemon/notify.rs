@@ -1,19 +1,53 @@
-//! What the service manager is told. Without one (`NOTIFY_SOCKET` unset) nothing happens.
+//! What the service manager hears: ready, status, alive, stopping. Silence where there is no service manager.
 
 use sd_notify::NotifyState;
+use std::time::Duration;
 
-/// Recording has begun; `status` is the line that `systemctl status` shows.
+/// Every required probe is attached and the store is open: recording has begun.
 pub fn ready(status: &str) {
-    send(&[NotifyState::Ready, NotifyState::Status(status)]);
+    send(&[NotifyState::Ready, NotifyState::Status(&one_line(status))]);
 }
 
-/// Recording is about to end.
+/// One line for `systemctl status`.
+pub fn status(status: &str) {
+    send(&[NotifyState::Status(&one_line(status))]);
+}
+
+/// The clean end has begun.
 pub fn stopping() {
-    send(&[NotifyState::Stopping]);
+    send(&[NotifyState::Stopping, NotifyState::Status("writing the last events")]);
 }
 
+/// Feeds the watchdog. Call it only after something went all the way from the kernel to the disk, so that a stuck
+/// pipeline is restarted.
+pub fn alive() {
+    send(&[NotifyState::Watchdog]);
+}
+
+/// How often [`alive`] must be called: half of what the unit allows. None without a watchdog.
+#[must_use]
+pub fn watchdog_period() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|limit| limit / 2)
+}
+
+/// The service manager is told, not obeyed: a failure never stops the recording.
 fn send(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "the service manager could not be told");
+        tracing::debug!(%error, "the service manager did not hear us");
+    }
+}
+
+/// Each line of a notification is an assignment of its own.
+fn one_line(text: &str) -> String {
+    text.replace(|c: char| c.is_control(), " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_one_assignment() {
+        assert_eq!(one_line("recording\nMAINPID=1"), "recording MAINPID=1");
     }
 }
