@@ -107,10 +107,6 @@ pub fn stop(mono: u64, reason: &str, events: u64, lost: u64) -> Event<'static> {
     about(
         Kind::Stop,
         mono,
-        vec![
-            ("reason", text(reason)),
-            ("events", Value::Number(events)),
-            ("lost", Value::Number(lost)),
-        ],
+        vec![("reason", text(reason)), ("events", Value::Number(events)), ("lost", Value::Number(lost))],
     )
 }

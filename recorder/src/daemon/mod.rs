@@ -1,18 +1,18 @@
 //! Wiring: the only place that starts threads. [`run`] names the stages from kernel to disk and their order.
 
-pub mod control;
 #[cfg(feature = "capture")]
 pub mod about;
-#[cfg(feature = "capture")]
-pub mod pipeline;
+pub mod control;
 pub mod frame;
 #[cfg(feature = "capture")]
 pub mod lines;
+pub mod notify;
+#[cfg(feature = "capture")]
+pub mod pipeline;
+pub mod privileges;
 #[cfg(feature = "capture")]
 mod record;
 pub mod sink;
-pub mod notify;
-pub mod privileges;
 
 use std::path::PathBuf;
 

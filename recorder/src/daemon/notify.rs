@@ -1,7 +1,6 @@
 //! What the service manager hears: ready, status, alive, stopping. Silence where there is no service manager.
 
 use sd_notify::NotifyState;
-use std::time::Duration;
 
 /// Every required probe is attached and the store is open: recording has begun.
 pub fn ready(status: &str) {
@@ -18,16 +17,10 @@ pub fn stopping() {
     send(&[NotifyState::Stopping, NotifyState::Status("writing the last events")]);
 }
 
-/// Feeds the watchdog. Call it only after something went all the way from the kernel to the disk, so that a stuck
-/// pipeline is restarted.
+/// Feeds the watchdog, if there is one. The recording loop calls it: a disk that hangs fills the bounded queue behind
+/// that loop, which then waits, and the service manager restarts the daemon.
 pub fn alive() {
     send(&[NotifyState::Watchdog]);
-}
-
-/// How often [`alive`] must be called: half of what the unit allows. None without a watchdog.
-#[must_use]
-pub fn watchdog_period() -> Option<Duration> {
-    sd_notify::watchdog_enabled().map(|limit| limit / 2)
 }
 
 /// The service manager is told, not obeyed: a failure never stops the recording.

@@ -77,6 +77,7 @@ impl Pipeline {
             self.take_all(reader.next_batch(patience)?)?;
             if settling {
                 self.settle(boot_ns(), &counters)?;
+                super::notify::alive();
             }
             self.lines.flush_if_due()?;
         }

@@ -11,7 +11,7 @@ use super::control::{Probe, Server, Shared, socket_path};
 use super::lines::Lines;
 use super::pipeline::{Pipeline, PipelineError};
 use super::sink::Sink;
-use super::{Options, about};
+use super::{Options, about, privileges};
 use crate::capture::ring::{Reader, boot_ns, wall_ns};
 use crate::capture::{Capture, ProbeRow, Sizes, State};
 use crate::config::Config;
@@ -27,6 +27,7 @@ const LEVEL: i32 = 1;
 /// When the configuration, the store or the kernel refuses, or when the store fails while recording. Either way
 /// nothing claims to be recorded that is not.
 pub fn run(options: &Options) -> Result<()> {
+    privileges::forbid_dumps().context("forbidding core dumps")?;
     let (config, _) = Config::load(options.config.as_deref())?;
     let config = match &options.store {
         Some(store) => config.at(store),
@@ -40,6 +41,8 @@ pub fn run(options: &Options) -> Result<()> {
     let mut capture = Capture::start(sizes(&config)?)?;
     shared.set_probes(capture.rows().iter().map(Probe::from).collect());
     let mut reader = Reader::new(&mut capture)?;
+    // Before the first thread: threads inherit what this one has.
+    privileges::drop_after_attach().context("dropping capabilities")?;
     let sink = Sink::start(writer, Arc::clone(&shared), wall_ns).context("starting the writing thread")?;
     let enricher = Enricher::new(Path::new("/proc"));
     let lines = Lines::new(sink, &boot, recovery.next_seq);
