@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::format::parse_segment_name;
 use super::{ORIGIN_FILE, StoreError};
-use crate::chain::key::OriginPublic;
+use crate::chain::key::{KeyError, OriginPublic};
 
 /// Longest `origin.pub` that is read.
 const MAX_ORIGIN: u64 = 4096;
@@ -90,11 +90,13 @@ impl Directory {
     pub fn origin(&self) -> Result<OriginPublic, StoreError> {
         use std::io::Read as _;
         let path = self.path.join(ORIGIN_FILE);
-        let mut text = String::new();
-        std::fs::File::open(&path)
-            .and_then(|file| file.take(MAX_ORIGIN).read_to_string(&mut text))
+        let mut bytes = Vec::new();
+        super::frames::open_segment(&path)?
+            .take(MAX_ORIGIN)
+            .read_to_end(&mut bytes)
             .map_err(StoreError::io(&path, "reading the origin key"))?;
-        let line = text.strip_suffix('\n').unwrap_or(&text);
-        OriginPublic::parse(line).map_err(|source| StoreError::Key { path, source })
+        let line = std::str::from_utf8(&bytes).ok().and_then(|text| text.strip_suffix('\n'));
+        let key = line.ok_or(KeyError::Shape).and_then(OriginPublic::parse);
+        key.map_err(|source| StoreError::Key { path, source })
     }
 }

@@ -451,6 +451,13 @@ impl SegmentHeader {
         Ok(header)
     }
 
+    /// Whether `bytes` begin like a segment header of any version.
+    #[must_use]
+    pub fn begins(bytes: &[u8]) -> bool {
+        bytes.starts_with(&SEGMENT_SKIPPABLE.to_le_bytes())
+            && bytes.get(PREFIX..PREFIX + 4) == Some(&SEGMENT_MAGIC)
+    }
+
     /// File name of the segment.
     #[must_use]
     pub fn file_name(&self) -> String {

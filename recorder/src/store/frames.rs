@@ -33,6 +33,7 @@ impl Frame {
 }
 
 /// What is found at an offset of a segment.
+#[expect(clippy::large_enum_variant, reason = "one at a time is alive, and almost all are frames")]
 #[derive(Debug)]
 pub(crate) enum Step {
     /// A whole frame; without payload when only the header was asked for.

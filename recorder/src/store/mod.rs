@@ -4,10 +4,10 @@
 //! change anything.
 #![forbid(unsafe_code)]
 
-mod access;
+pub(crate) mod access;
 pub mod directory;
 pub mod format;
-mod frames;
+pub(crate) mod frames;
 mod key_file;
 pub mod medium;
 pub mod payload;

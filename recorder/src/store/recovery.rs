@@ -8,7 +8,7 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 use super::directory::{Directory, SegmentFile};
-use super::format::{Previous, SegmentHeader, segment_flag};
+use super::format::{FrameHeader, Previous, SegmentHeader, segment_flag};
 use super::frames::{Frames, Step};
 use super::position::Position;
 use super::reader::SegmentReader;
@@ -181,25 +181,10 @@ impl Found {
         loop {
             match frames.step(true)? {
                 Step::Frame(frame) => {
-                    let leaf = frame.header.leaf_hash();
-                    if !self.position.is_followed_by(&frame.header) {
-                        whole = false;
-                        self.damaged(&format!("{}: frames are missing or doubled", segment.path.display()));
-                        let genuine =
-                            key.verifies(Domain::Frame, &frame.header.leaf(), &frame.header.signature);
-                        if genuine {
-                            self.fill_up_to(frame.header.frame_no, &frame.header.prev_leaf);
-                        }
-                    }
                     frames.seek(frame.offset + frame.header.frame_len());
+                    whole &= self.take(&frame.header, &segment.path, key);
                     if whole {
                         valid = frames.offset();
-                    }
-                    // Numbers are never given twice, so a frame behind a hole still counts; a doubled one does not.
-                    if frame.header.frame_no == self.position.next_frame() {
-                        self.position.advance(&frame.header, leaf);
-                        self.clean = frame.header.is_end();
-                        self.last_time = Some(frame.header.t_last);
                     }
                 }
                 Step::End => break,
@@ -219,6 +204,24 @@ impl Found {
         }
         self.clean &= whole && self.torn_bytes == 0;
         Ok(valid)
+    }
+
+    /// Moves behind a frame; `false` when it is not the next one. Numbers are never given twice, so a frame behind a hole
+    /// still counts; a doubled one does not.
+    fn take(&mut self, header: &FrameHeader, path: &Path, key: &OriginPublic) -> bool {
+        let follows = self.position.is_followed_by(header);
+        if !follows {
+            self.damaged(&format!("{}: frames are missing or doubled", path.display()));
+            if key.verifies(Domain::Frame, &header.leaf(), &header.signature) {
+                self.fill_up_to(header.frame_no, &header.prev_leaf);
+            }
+        }
+        if header.frame_no == self.position.next_frame() {
+            self.position.advance(header, header.leaf_hash());
+            self.clean = header.is_end();
+            self.last_time = Some(header.t_last);
+        }
+        follows
     }
 
     /// Puts placeholders where frames are missing, so that numbers go on behind them. Only the last missing leaf is known.

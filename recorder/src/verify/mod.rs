@@ -1,16 +1,29 @@
 //! Re-derives everything the store claims and names what does not hold.
 //!
-//! Pure judgement over `store::reader` and `chain`: no clock, no socket, no daemon; it never writes.
+//! Pure judgement over what `store` reads and `chain` computes: no clock, no socket, no daemon; it never writes. Threads
+//! end before `verify` returns.
 #![forbid(unsafe_code)]
 
 pub mod finding;
+mod join;
 pub mod report;
+mod segment;
+mod walk;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::chain::key::OriginPublic;
-use crate::store::StoreError;
-use report::Report;
+use crate::store::access::LOST_AND_FOUND;
+use crate::store::directory::Directory;
+use crate::store::format::SegmentHeader;
+use crate::store::frames::Frames;
+use crate::store::{ORIGIN_FILE, StoreError};
+use finding::{Finding, Kind};
+use join::Joint;
+use report::{Asked, Proven, Report, judge};
+use segment::Segment;
+use walk::Rules;
 
 /// What to verify, and how.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +64,174 @@ pub fn verify(
     options: &VerifyOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, StoreError> {
-    let _ = (options, progress);
-    Err(StoreError::Unusable { path: path.to_owned(), what: "the verifier is being built".to_owned() })
+    let directory = Directory::open(path)?;
+    let mut findings = strays(&directory);
+    let key = trusted_key(&directory, options, &mut findings);
+    let rules = Rules {
+        key: key.as_ref(),
+        headers_only: options.headers_only,
+        since: options.since.unwrap_or(i64::MIN),
+        until: options.until.unwrap_or(i64::MAX),
+    };
+    let mut segments: Vec<Segment<'_>> =
+        directory.segments().iter().map(|file| Segment::open(file, rules.key)).collect();
+    walk_all(&mut segments, rules, options.jobs, progress);
+    let mut joint = Joint::default();
+    for index in 0..segments.len() {
+        if let Some((segment, before)) = segments.get_mut(..=index).and_then(<[_]>::split_last_mut) {
+            joint.take(before.last_mut(), segment);
+        }
+    }
+    let (lost, more) = joint.finish(segments.last_mut());
+    findings.extend(more);
+    Ok(report(options, key.as_ref(), &segments, lost, findings))
+}
+
+/// The key that signatures are checked with: the one given, or else the one beside the segments.
+fn trusted_key(
+    directory: &Directory,
+    options: &VerifyOptions,
+    findings: &mut Vec<Finding>,
+) -> Option<OriginPublic> {
+    match (directory.origin(), &options.key) {
+        (Ok(beside), Some(given)) if beside != *given => {
+            let sentence = format!("origin.pub names another key ({beside}) than the one to trust ({given})");
+            findings.push(Finding::new(Kind::OriginReplaced, sentence));
+        }
+        (Ok(beside), None) => return Some(beside),
+        (Err(StoreError::Key { source, .. }), _) => {
+            findings.push(Finding::new(Kind::OriginReplaced, format!("origin.pub is not a key: {source}")));
+        }
+        (Err(StoreError::Io { source, .. }), None) if source.kind() == std::io::ErrorKind::NotFound => {
+            let sentence = "origin.pub is gone, so no signature can be checked; give the key with --key";
+            findings.push(Finding::new(Kind::OriginMissing, sentence));
+        }
+        (Err(error), None) => findings.push(Finding::new(Kind::Unreadable, error.to_string())),
+        // A key from outside needs nothing beside the segments.
+        (Ok(_) | Err(_), Some(_)) => {}
+    }
+    options.key.clone()
+}
+
+/// Names what is in the store but is no part of it.
+fn strays(directory: &Directory) -> Vec<Finding> {
+    let known = |name: &&std::ffi::OsString| **name != ORIGIN_FILE && **name != LOST_AND_FOUND;
+    let unknown = directory.others().iter().filter(known);
+    let findings = unknown.map(|name| {
+        let shown = name.to_string_lossy();
+        if shown.starts_with("seg-") || begins_like_a_segment(&directory.path().join(name)) {
+            let sentence = "a segment under a name that segments don't have".to_owned();
+            return Finding::new(Kind::SegmentName, sentence).in_segment(&shown);
+        }
+        Finding::new(Kind::UnknownFile, format!("{shown:?} is no part of the store and was left out"))
+    });
+    findings.collect()
+}
+
+fn begins_like_a_segment(path: &Path) -> bool {
+    let bytes = Frames::open(path).and_then(|frames| frames.read(0, 16));
+    bytes.is_ok_and(|bytes| SegmentHeader::begins(&bytes))
+}
+
+/// Walks the segments that can have something from the range asked for, some at a time.
+fn walk_all(segments: &mut [Segment<'_>], rules: Rules<'_>, jobs: usize, progress: &mut dyn FnMut(Progress)) {
+    let chosen: Vec<usize> = (0..segments.len())
+        .filter(|index| segments.get(*index).is_some_and(|one| one.overlaps(segments.get(index + 1), rules)))
+        .collect();
+    let available = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let jobs = if jobs == 0 { available() } else { jobs }.min(chosen.len());
+    let taken = AtomicUsize::new(0);
+    let (done, finished) = std::sync::mpsc::channel();
+    let mut walks = Vec::new();
+    let shared: &[Segment<'_>] = segments;
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            let (done, taken, chosen) = (done.clone(), &taken, &chosen);
+            scope.spawn(move || {
+                while let Some(index) = chosen.get(taken.fetch_add(1, Ordering::Relaxed)) {
+                    let Some(segment) = shared.get(*index) else { break };
+                    if done.send((*index, segment.walk(rules))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(done);
+        let mut sum = Progress { segments: 0, of: chosen.len(), frames: 0, events: 0, bytes: 0 };
+        for (index, walk) in finished {
+            sum.segments += 1;
+            if let Ok(walk) = &walk {
+                sum.frames += walk.frame_count;
+                sum.events += walk.event_count;
+                sum.bytes += walk.length;
+            }
+            progress(sum);
+            walks.push((index, walk));
+        }
+    });
+    for (index, walk) in walks {
+        let Some(segment) = segments.get_mut(index) else { continue };
+        match walk {
+            Ok(walk) => segment.walk = Some(walk),
+            Err(error) if segment.findings.iter().all(|finding| finding.kind != Kind::Unreadable) => {
+                segment.find(Kind::Unreadable, error.to_string());
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+fn report(
+    options: &VerifyOptions,
+    key: Option<&OriginPublic>,
+    segments: &[Segment<'_>],
+    lost: u64,
+    mut findings: Vec<Finding>,
+) -> Report {
+    let walks = || segments.iter().filter_map(|segment| segment.walk.as_ref());
+    for segment in segments {
+        findings.extend(segment.findings.iter().cloned());
+        findings.extend(segment.walk.iter().flat_map(|walk| walk.findings.iter().cloned()));
+        findings.extend(segment.notes.iter().cloned());
+    }
+    if walks().map(|walk| walk.in_range).sum::<u64>() == 0 {
+        findings
+            .push(Finding::new(Kind::NothingFound, "no event was recorded in the range that was asked for"));
+    }
+    findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.segment.cmp(&b.segment)));
+    let verdict = judge(&findings);
+    let (since, until, headers_only) = (options.since, options.until, options.headers_only);
+    Report {
+        verdict,
+        exit_code: verdict.exit_code(),
+        asked: Asked { since, until, headers_only },
+        proven: key.map_or_else(Proven::default, |_| proven(segments)),
+        origin: key.map(ToString::to_string),
+        origin_given: options.key.is_some(),
+        segments: walks().count() as u64,
+        frames: walks().map(|walk| walk.frame_count).sum(),
+        events: walks().map(|walk| walk.event_count).sum(),
+        bytes: walks().map(|walk| walk.length).sum(),
+        lost,
+        findings,
+    }
+}
+
+/// From the first segment that was walked as far as nothing is wrong.
+fn proven(segments: &[Segment<'_>]) -> Proven {
+    let mut proven = Proven::default();
+    for segment in segments.iter().skip_while(|segment| segment.walk.is_none() && segment.findings.is_empty())
+    {
+        // That the file changed since does not take away from the frames in front of the change.
+        let later = |finding: &Finding| matches!(finding.kind, Kind::SegmentChanged | Kind::SegmentCut);
+        let sound = segment.findings.iter().all(later);
+        let Some(walk) = segment.walk.as_ref().filter(|_| sound) else { break };
+        if let Some((first, last)) = walk.proven {
+            proven.extend(&segment.name, &first, &last);
+        }
+        if !segment.is_whole() {
+            break;
+        }
+    }
+    proven
 }

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use super::finding::Finding;
+use super::finding::{Finding, Kind, Severity};
+use crate::store::format::FrameHeader;
 
 /// The verdict table of the design; the number is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Verdict {
     /// To a fresh, cosigned head.
@@ -24,6 +25,19 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The verdict as people read it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Verified => "VERIFIED",
+            Self::VerifiedWithWarnings => "VERIFIED WITH WARNINGS",
+            Self::Tampered => "TAMPERED",
+            Self::Incomplete => "INCOMPLETE",
+            Self::Stale => "STALE",
+            Self::Unanchored => "UNANCHORED",
+        }
+    }
+
     /// Exit code of `recorder verify`.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
@@ -44,6 +58,20 @@ pub struct Proven {
     pub time: Option<(i64, i64)>,
 }
 
+impl Proven {
+    /// Adds what is proven in the next segment.
+    pub(super) fn extend(&mut self, segment: &str, first: &FrameHeader, last: &FrameHeader) {
+        let from = |range: Option<(u64, u64)>, first| range.map_or(first, |(first, _)| first);
+        let name = self.segments.take().map_or_else(|| segment.to_owned(), |(first, _)| first);
+        self.segments = Some((name, segment.to_owned()));
+        self.frames = Some((from(self.frames, first.frame_no), last.frame_no));
+        if let Some(last_event) = last.next_seq().checked_sub(1).filter(|last| *last >= first.first_seq) {
+            self.events = Some((from(self.events, first.first_seq), last_event));
+        }
+        self.time = Some((self.time.map_or(first.t_first, |(first, _)| first), last.t_last));
+    }
+}
+
 /// What was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Asked {
@@ -60,6 +88,8 @@ pub struct Asked {
 pub struct Report {
     /// The verdict.
     pub verdict: Verdict,
+    /// The exit code that goes with it.
+    pub exit_code: u8,
     /// What was asked for.
     pub asked: Asked,
     /// What holds without a gap from its first to its last frame.
@@ -80,4 +110,27 @@ pub struct Report {
     pub lost: u64,
     /// What was found, in log order.
     pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Whether something of this kind was found.
+    #[must_use]
+    pub fn has(&self, kind: Kind) -> bool {
+        self.findings.iter().any(|finding| finding.kind == kind)
+    }
+
+    /// Findings that only warn.
+    pub fn warnings(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.severity == Severity::Warning)
+    }
+}
+
+/// The verdict over findings when nothing outside the host vouches for the store: never better than unanchored.
+#[must_use]
+pub(super) fn judge(findings: &[Finding]) -> Verdict {
+    match findings.iter().map(|finding| finding.severity).max() {
+        Some(Severity::Tampered) => Verdict::Tampered,
+        Some(Severity::Incomplete) => Verdict::Incomplete,
+        Some(Severity::Warning) | None => Verdict::Unanchored,
+    }
 }

@@ -1,0 +1,195 @@
+//! Checks each segment against its neighbours: nothing missing, swapped, cut or changed between them.
+
+use super::finding::{Finding, Kind};
+use super::segment::Segment;
+use super::walk::Walk;
+use crate::chain::tree::Frontier;
+use crate::store::format::{Previous, SegmentHeader, segment_flag};
+
+/// What goes from one segment to the next.
+#[derive(Default)]
+pub(super) struct Joint {
+    /// Number that the next segment must have.
+    number: u32,
+    /// The outer tree so far, as long as every frame was met.
+    tree: Option<Frontier>,
+    /// Start of the recorder that wrote the last segment.
+    epoch: u32,
+    /// Lost events of starts that are over.
+    lost_before: u64,
+    /// Lost events of the current start.
+    lost: u64,
+    not_append_only: u64,
+}
+
+impl Joint {
+    /// Takes up the next segment behind `before`; adds what it finds to either.
+    pub(super) fn take(&mut self, before: Option<&mut Segment<'_>>, segment: &mut Segment<'_>) {
+        if let Some(header) = segment.header.clone() {
+            let expected = self.number;
+            if header.segment_no > expected {
+                let missing = header.segment_no - expected;
+                segment.find(
+                    Kind::SegmentMissing,
+                    format!("{missing} segments in front of this one are missing"),
+                );
+            } else if header.segment_no < expected {
+                segment
+                    .find(Kind::SegmentOrder, "the segment is there a second time, or too late".to_owned());
+            }
+            if let Some(before) = before.filter(|_| header.segment_no == expected) {
+                self.check_joint(before, segment, &header);
+            }
+            self.number = header.segment_no;
+            self.not_append_only += u64::from(header.flags & segment_flag::NOT_APPEND_ONLY != 0);
+            if header.epoch != self.epoch {
+                self.lost_before += self.lost;
+                self.lost = 0;
+            }
+            self.epoch = header.epoch;
+        }
+        self.number = self.number.saturating_add(1);
+        self.follow(segment);
+    }
+
+    /// Keeps the tree and the loss counter going.
+    fn follow(&mut self, segment: &mut Segment<'_>) {
+        if segment.headless {
+            return;
+        }
+        let tree = segment.header.as_ref().map(|header| header.tree.clone());
+        let Some(walk) = &segment.walk else {
+            self.tree = None;
+            return;
+        };
+        self.lost = walk.end.map_or(self.lost, |end| end.lost_total.max(self.lost));
+        self.tree = tree.and_then(|mut tree| {
+            for leaf in &walk.leaves {
+                tree.push((*leaf)?);
+            }
+            Some(tree)
+        });
+    }
+
+    fn check_joint(&self, before: &mut Segment<'_>, segment: &mut Segment<'_>, header: &SegmentHeader) {
+        let Some(previous) = header.previous else { return };
+        if (previous.first_frame, previous.attempt) != (before.file.first_frame, before.file.attempt) {
+            let sentence = "the segment was not made behind the one that is in front of it".to_owned();
+            segment.find(Kind::SegmentOrder, sentence);
+            return;
+        }
+        if header.epoch < self.epoch {
+            segment.find(Kind::CounterBack, "the number of recorder starts went back".to_owned());
+        }
+        if let Some(tree) = self.tree.as_ref().filter(|tree| **tree != header.tree) {
+            let sentence =
+                format!("the tree over {} frames is not the one that the header states", tree.size());
+            segment.find(Kind::TreeRoot, sentence);
+        }
+        let Some(walk) = before.walk.take() else { return };
+        check_end(before, &walk, &previous, header.epoch == self.epoch);
+        check_position(segment, &walk, header);
+        before.walk = Some(walk);
+    }
+
+    /// What holds for the log as a whole; `last` is its newest segment.
+    pub(super) fn finish(&self, last: Option<&mut Segment<'_>>) -> (u64, Vec<Finding>) {
+        let lost = self.lost_before + self.lost;
+        let mut findings = Vec::new();
+        if lost > 0 {
+            let sentence = format!(
+                "{lost} events were lost because the recorder could not keep up; gap events tell when"
+            );
+            findings.push(Finding::new(Kind::Lost, sentence));
+        }
+        if self.not_append_only > 0 {
+            let sentence =
+                format!("{} segments were written without the append-only flag", self.not_append_only);
+            findings.push(Finding::new(Kind::NotAppendOnly, sentence));
+        }
+        let Some(last) = last else { return (lost, findings) };
+        let Some(walk) = last.walk.take() else { return (lost, findings) };
+        match walk.torn {
+            Some(torn) if torn.length > 0 => {
+                let sentence = format!(
+                    "{} bytes of a frame that was never acknowledged: a crash, a frame being written at this moment, or a cut",
+                    torn.length
+                );
+                findings.push(Finding::new(Kind::TornTail, sentence).in_segment(&last.name).at(torn.offset));
+            }
+            None if !walk.ended && last.is_whole() => {
+                let sentence = "the newest segment has no end: recording goes on, the recorder was killed, or frames were \
+                                cut off; only an anchor can tell";
+                findings.push(Finding::new(Kind::NoEnd, sentence).in_segment(&last.name));
+            }
+            Some(_) | None => {}
+        }
+        last.walk = Some(walk);
+        (lost, findings)
+    }
+}
+
+/// Checks the end of a segment against what the next one says about it.
+fn check_end(before: &mut Segment<'_>, walk: &Walk, previous: &Previous, same_recorder: bool) {
+    let whole = before.findings.is_empty() && walk.findings.is_empty();
+    if walk.length != previous.length {
+        let sentence = format!(
+            "the segment has {} bytes; it had {} when the next one was begun",
+            walk.length, previous.length
+        );
+        before.find(Kind::SegmentChanged, sentence);
+    } else if walk.sha256.is_some_and(|sha256| sha256 != previous.sha256) {
+        before.find(Kind::SegmentChanged, "the segment was changed after the next one was begun".to_owned());
+    } else if whole && walk.valid_length != previous.valid_length {
+        before.find(
+            Kind::SegmentCut,
+            "the segment's frames end elsewhere than the next segment says".to_owned(),
+        );
+    }
+    match walk.torn {
+        Some(torn)
+            if torn.offset == previous.valid_length && walk.length == previous.length && !same_recorder =>
+        {
+            let sentence = format!(
+                "{} bytes of a frame that a crash left unfinished; no event in it was acknowledged",
+                torn.length
+            );
+            let finding = Finding::new(Kind::TornTail, sentence).in_segment(&before.name).at(torn.offset);
+            before.notes.push(finding);
+        }
+        Some(_) => before.find(Kind::SegmentCut, "the segment ends in the middle of a frame".to_owned()),
+        None if walk.ended || !whole => {}
+        None if same_recorder => {
+            before.find(Kind::SegmentCut, "the same recorder went on without ending the segment".to_owned());
+        }
+        None => {
+            let sentence = "the recorder did not end in order: it was killed, or the host went down";
+            before.notes.push(Finding::new(Kind::UncleanStop, sentence).in_segment(&before.name));
+        }
+    }
+}
+
+/// Checks that a segment begins where the one before it ended.
+fn check_position(segment: &mut Segment<'_>, walk: &Walk, header: &SegmentHeader) {
+    let Some(end) = walk.end else { return };
+    if header.first_frame > end.frame_no {
+        let finding = Finding::new(Kind::FrameMissing, "frames are missing in front of this segment");
+        let finding = finding.in_segment(&segment.name).frames(end.frame_no, header.first_frame - 1);
+        let events = header.first_seq.saturating_sub(end.first_seq);
+        segment.findings.push(finding.events(end.first_seq, events));
+    } else if header.first_frame < end.frame_no {
+        segment.find(
+            Kind::FrameRepeated,
+            "the segment begins in front of the last frame of the one before".to_owned(),
+        );
+    } else if header.prev_leaf != end.prev_leaf {
+        segment
+            .find(Kind::ChainBroken, "the segment was not made behind the last frame before it".to_owned());
+    } else if header.first_seq != end.first_seq {
+        segment.find(Kind::EventNumbers, "its event numbers do not follow those before".to_owned());
+    }
+    let first = segment.walk.as_ref().and_then(|walk| walk.first);
+    if first.is_some_and(|first| first.epoch == end.epoch && first.lost_total < end.lost_total) {
+        segment.find(Kind::CounterBack, "fewer events are lost in total than before".to_owned());
+    }
+}

@@ -1,0 +1,98 @@
+//! One segment under verification: its header checked against its name and the key, and its walk once it was walked.
+
+use super::finding::{Finding, Kind};
+use super::walk::{Rules, Walk, name_of, walk};
+use crate::chain::key::{Domain, OriginPublic};
+use crate::store::StoreError;
+use crate::store::directory::SegmentFile;
+use crate::store::format::SegmentHeader;
+use crate::store::reader::SegmentReader;
+
+/// A minute, for frames whose events are older than the segment that they begin.
+const SLACK: i64 = 60_000_000_000;
+
+/// What is known about a segment.
+#[derive(Debug)]
+pub(super) struct Segment<'a> {
+    pub file: &'a SegmentFile,
+    pub name: String,
+    /// `None` when it is torn, changed or unreadable.
+    pub header: Option<SegmentHeader>,
+    /// The header is a part of one, as a crash leaves it.
+    pub headless: bool,
+    pub walk: Option<Walk>,
+    /// What is wrong with it as a whole.
+    pub findings: Vec<Finding>,
+    /// What is worth knowing about it.
+    pub notes: Vec<Finding>,
+}
+
+impl<'a> Segment<'a> {
+    /// Reads and checks the header.
+    pub(super) fn open(file: &'a SegmentFile, key: Option<&OriginPublic>) -> Self {
+        let name = name_of(&file.path);
+        let mut segment = Self {
+            file,
+            name,
+            header: None,
+            headless: false,
+            walk: None,
+            findings: Vec::new(),
+            notes: Vec::new(),
+        };
+        match SegmentReader::open(&file.path) {
+            Ok(Some(reader)) => {
+                let header = reader.header().clone();
+                segment.check(&header, key);
+                segment.header = Some(header);
+            }
+            Ok(None) => segment.headless = true,
+            Err(StoreError::Damaged { what, .. }) => {
+                segment.find(Kind::SegmentHeader, format!("the header of the segment was changed: {what}"));
+            }
+            Err(error) => segment.find(Kind::Unreadable, error.to_string()),
+        }
+        segment
+    }
+
+    fn check(&mut self, header: &SegmentHeader, key: Option<&OriginPublic>) {
+        if let Some(key) = key {
+            if header.origin != *key.id() {
+                self.find(Kind::ForeignSegment, format!("the segment is not of the origin {}", key.name()));
+            } else if !key.verifies(Domain::Segment, &header.signed(), &header.signature) {
+                self.find(
+                    Kind::SegmentSignature,
+                    "the segment's header is not signed by the origin key".to_owned(),
+                );
+            }
+        }
+        if (header.first_frame, header.attempt) != (self.file.first_frame, self.file.attempt) {
+            self.find(Kind::SegmentName, format!("the segment is {} by its header", header.file_name()));
+        }
+    }
+
+    /// Adds a finding about the segment as a whole.
+    pub(super) fn find(&mut self, kind: Kind, sentence: String) {
+        self.findings.push(Finding::new(kind, sentence).in_segment(&self.name));
+    }
+
+    /// Walks the segment. Frames are checked against the key only where the header is of that key.
+    pub(super) fn walk(&self, rules: Rules<'_>) -> Result<Walk, StoreError> {
+        let foreign = self.findings.iter().any(|finding| finding.kind == Kind::ForeignSegment);
+        let key = rules.key.filter(|_| !foreign);
+        walk(&self.file.path, self.header.as_ref(), Rules { key, ..rules })
+    }
+
+    /// Whether it can have frames from that range of time. `next` is the segment behind it.
+    pub(super) fn overlaps(&self, next: Option<&Self>, rules: Rules<'_>) -> bool {
+        let begins = self.header.as_ref().map_or(i64::MIN, |header| header.created.saturating_sub(SLACK));
+        let ends = next.and_then(|next| next.header.as_ref());
+        let ends = ends.map_or(i64::MAX, |header| header.created.saturating_add(SLACK));
+        begins <= rules.until && ends >= rules.since
+    }
+
+    /// Whether anything about it is other than it must be.
+    pub(super) fn is_whole(&self) -> bool {
+        self.findings.is_empty() && self.walk.as_ref().is_none_or(|walk| walk.findings.is_empty())
+    }
+}

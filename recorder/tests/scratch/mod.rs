@@ -1,0 +1,112 @@
+//! A scratch store for the tests of the evidence: filled through the real writer, on plain files.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::path::{Path, PathBuf};
+
+use recorder::chain::key::OriginKey;
+use recorder::store::directory::Directory;
+use recorder::store::format::FrameHeader;
+use recorder::store::reader::SegmentReader;
+use recorder::store::writer::{Immutable, Options, Writer};
+use recorder::store::{Appended, FrameInput, StoreError};
+use recorder::verify::report::Report;
+use recorder::verify::{VerifyOptions, verify};
+
+pub const SECOND: i64 = 1_000_000_000;
+/// Start of the tests' time.
+pub const EPOCH: i64 = 1_800_000_000 * SECOND;
+
+pub struct Scratch {
+    keep: tempfile::TempDir,
+}
+
+impl Scratch {
+    pub fn new() -> Self {
+        Self { keep: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.keep.path().join("store")
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.keep.path().join("state")
+    }
+
+    /// A writer whose segments are ended after about `segment_bytes`.
+    pub fn writer(&self, segment_bytes: u64) -> Writer {
+        let options = Options { segment_bytes, ..options() };
+        Writer::open(&self.store(), &self.state(), options).unwrap().0
+    }
+
+    /// The private key, which a cheat who owns the host has.
+    pub fn key(&self) -> OriginKey {
+        let text = std::fs::read_to_string(self.state().join("origin.key")).unwrap();
+        OriginKey::from_private_text(text.trim_end()).unwrap()
+    }
+
+    pub fn verify(&self) -> Report {
+        self.verify_with(&VerifyOptions::default())
+    }
+
+    pub fn verify_with(&self, options: &VerifyOptions) -> Report {
+        verify(&self.store(), options, &mut |_| {}).unwrap()
+    }
+}
+
+pub fn options() -> Options {
+    Options { immutable: Immutable::Off, ..Options::new([7; 16], EPOCH) }
+}
+
+/// Appends a frame of `count` events.
+pub fn append(writer: &mut Writer, count: u64) -> Result<Appended, StoreError> {
+    let mut lines = Vec::new();
+    let mut ends = Vec::new();
+    let first = writer.next_seq();
+    for seq in first..first + count {
+        let noise = seq.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        lines.extend(
+            format!("{{\"seq\":{seq},\"kind\":\"exec\",\"path\":\"/tmp/{noise:016x}\"}}\n").into_bytes(),
+        );
+        ends.push(u32::try_from(lines.len()).unwrap());
+    }
+    let t_first = EPOCH + i64::try_from(first).unwrap() * SECOND;
+    let t_last = t_first + i64::try_from(count).unwrap() * SECOND - SECOND;
+    writer.append(&FrameInput { lines: &lines, ends: &ends, t_first, t_last, lost_total: 0 })
+}
+
+/// Segment files in log order.
+pub fn segments(store: &Path) -> Vec<PathBuf> {
+    Directory::open(store).unwrap().segments().iter().map(|segment| segment.path.clone()).collect()
+}
+
+/// Where each frame of a segment begins, and its header.
+pub fn frames(segment: &Path) -> Vec<(usize, FrameHeader)> {
+    let mut reader = SegmentReader::open(segment).unwrap().unwrap();
+    let mut found = Vec::new();
+    while let Some(frame) = reader.next_header().unwrap() {
+        found.push((usize::try_from(frame.offset).unwrap(), frame.header));
+    }
+    found
+}
+
+/// Every line in the store, in log order.
+pub fn lines(store: &Path) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut raw = Vec::new();
+    for segment in segments(store) {
+        let Some(mut reader) = SegmentReader::open(&segment).unwrap() else { continue };
+        while let Some(frame) = reader.next_frame().unwrap() {
+            frame.decompress(&mut raw).unwrap();
+            lines.extend(std::str::from_utf8(&raw).unwrap().lines().map(str::to_owned));
+        }
+    }
+    lines
+}
+
+/// Changes a file as a whole.
+pub fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = std::fs::read(path).unwrap();
+    change(&mut bytes);
+    std::fs::write(path, bytes).unwrap();
+}
