@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "an xtask talks to the person who called it")]
 
+mod bench;
 mod build;
 mod check;
 mod command;
@@ -30,6 +31,9 @@ enum Verb {
     Test,
     /// Check the house rules that are not lints
     Check,
+    /// Measure: the peers side by side
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
         Verb::Run(args) => run::run(&args),
         Verb::Test => return test::run(),
         Verb::Check => check::run(),
+        Verb::Bench(bench) => bench::run(&bench),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,18 @@
+//! `cargo xtask bench`: measurements. None is a test: a busy machine makes figures worse, not the code wrong.
+mod peers;
+
+use anyhow::Result;
+
+/// What is measured.
+#[derive(clap::Subcommand)]
+pub enum Bench {
+    /// The same loads with nothing, with auditd and with the recorder, interleaved; prints the ratios
+    Peers(peers::Args),
+}
+
+/// Runs one measurement.
+pub fn run(bench: &Bench) -> Result<()> {
+    match bench {
+        Bench::Peers(args) => peers::run(args),
+    }
+}
