@@ -41,6 +41,8 @@ pub mod frame_flag {
     pub const ONE_TIME_KEY: u16 = 1;
     /// The writer ended the segment with this frame.
     pub const END: u16 = 2;
+    /// The recorder ended in order with this frame; only together with [`END`].
+    pub const STOP: u16 = 4;
 }
 
 /// Bits of a segment's flags.
@@ -190,6 +192,12 @@ impl FrameHeader {
         self.flags & frame_flag::END != 0
     }
 
+    /// Whether the recorder ended in order with this frame.
+    #[must_use]
+    pub const fn is_stop(&self) -> bool {
+        self.flags & frame_flag::STOP != 0
+    }
+
     fn put_leaf(&self, out: &mut Vec<u8>) {
         out.extend(FRAME_MAGIC);
         out.extend([VERSION, self.kind as u8]);
@@ -261,7 +269,8 @@ impl FrameHeader {
     }
 
     fn check(&self) -> Result<(), FormatError> {
-        if self.flags & !frame_flag::END != 0 || self.next_pk != [0; 32] {
+        let unknown = self.flags & !(frame_flag::END | frame_flag::STOP) != 0;
+        if unknown || self.flags == frame_flag::STOP || self.next_pk != [0; 32] {
             return Err(FormatError::Reserved);
         }
         if self.raw_len > MAX_RAW {
@@ -509,18 +518,7 @@ pub fn is_torn(rest: &[u8], offset: u64) -> bool {
 /// Whether `begun` is the beginning, not the whole, of a header or frame that is at least `length` long.
 fn begins_a_frame(begun: &[u8], length: usize, cut: bool, offset: u64) -> bool {
     if offset == 0 {
-        let stated = begun.get(4..8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);
-        let prefix =
-            [&SEGMENT_SKIPPABLE.to_le_bytes()[..], &stated.to_le_bytes(), &SEGMENT_MAGIC, &[VERSION]]
-                .concat();
-        let size = begun.get(TREE_SIZE_OFFSET..TREE_SIZE_OFFSET + 8).and_then(|bytes| bytes.try_into().ok());
-        let whole = size.map_or(MAX_SEGMENT_HEADER, |bytes| {
-            SEGMENT_HEADER + 32 * u64::from_le_bytes(bytes).count_ones() as usize
-        });
-        let fits = size.is_none() || PREFIX + stated as usize == whole;
-        return fits
-            && (length < whole || cut)
-            && begun.iter().zip(&prefix).all(|(byte, expected)| byte == expected);
+        return begins_a_segment(begun, length, cut);
     }
     match FrameHeader::decode(begun) {
         Ok(header) => (length as u64) < header.frame_len() || (cut && length as u64 == header.frame_len()),
@@ -531,6 +529,21 @@ fn begins_a_frame(begun: &[u8], length: usize, cut: bool, offset: u64) -> bool {
         }
         Err(_) => false,
     }
+}
+
+/// The same for a segment header, whose length its tree size tells.
+fn begins_a_segment(begun: &[u8], length: usize, cut: bool) -> bool {
+    let number = |range: std::ops::Range<usize>| Some(u64::from_le_bytes(begun.get(range)?.try_into().ok()?));
+    let nodes = number(TREE_SIZE_OFFSET..TREE_SIZE_OFFSET + 8).map(u64::count_ones);
+    let whole = nodes.map_or(MAX_SEGMENT_HEADER, |nodes| SEGMENT_HEADER + 32 * nodes as usize);
+    let mut prefix = Vec::with_capacity(PREFIX);
+    put_prefix(&mut prefix, SEGMENT_SKIPPABLE, whole);
+    prefix.extend(SEGMENT_MAGIC);
+    prefix.push(VERSION);
+    // In front of the tree size the stated length can't be checked.
+    let checked = |index: &usize| nodes.is_some() || !(4..PREFIX).contains(index);
+    let mut pairs = begun.iter().zip(&prefix).enumerate().filter(|(index, _)| checked(index));
+    (length < whole || cut) && pairs.all(|(_, (byte, expected))| byte == expected)
 }
 
 fn put_prefix(out: &mut Vec<u8>, skippable: u32, length: usize) {

@@ -218,7 +218,7 @@ impl Found {
         }
         if header.frame_no == self.position.next_frame() {
             self.position.advance(header, header.leaf_hash());
-            self.clean = header.is_end();
+            self.clean = header.is_stop();
             self.last_time = Some(header.t_last);
         }
         follows

@@ -197,7 +197,7 @@ impl Writer {
     /// # Errors
     /// When that can't be written.
     pub fn close(mut self, now: i64) -> Result<(), StoreError> {
-        self.latching(|writer| writer.end_segment(now))
+        self.latching(|writer| writer.end_segment(frame_flag::END | frame_flag::STOP, now))
     }
 
     fn latching<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -258,7 +258,7 @@ impl Writer {
     }
 
     fn rotate(&mut self, now: i64) -> Result<(), StoreError> {
-        self.end_segment(now)?;
+        self.end_segment(frame_flag::END, now)?;
         let ended = std::mem::replace(&mut self.segment, Segment::new(0, 0, now));
         self.segment.number = ended.number.saturating_add(1);
         let previous = Previous {
@@ -300,9 +300,9 @@ impl Writer {
         self.medium.sync_directory().map_err(StoreError::io(&self.path, "making the new segment durable"))
     }
 
-    fn end_segment(&mut self, now: i64) -> Result<(), StoreError> {
+    fn end_segment(&mut self, flags: u16, now: i64) -> Result<(), StoreError> {
         let draft = Draft {
-            flags: frame_flag::END,
+            flags,
             count: 0,
             raw_len: 0,
             t_first: now,

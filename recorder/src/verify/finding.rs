@@ -76,7 +76,7 @@ pub enum Kind {
     TornTail,
     /// The recorder did not end in order.
     UncleanStop,
-    /// The newest segment has no end.
+    /// The log has no end: nothing says that the recorder stopped.
     NoEnd,
     /// Events that the recorder could not keep up with.
     Lost,

@@ -117,8 +117,8 @@ impl Joint {
                 );
                 findings.push(Finding::new(Kind::TornTail, sentence).in_segment(&last.name).at(torn.offset));
             }
-            None if !walk.ended && last.is_whole() => {
-                let sentence = "the newest segment has no end: recording goes on, the recorder was killed, or frames were \
+            None if !walk.stopped && last.is_whole() => {
+                let sentence = "the log has no end: recording goes on, the recorder was killed, or frames were \
                                 cut off; only an anchor can tell";
                 findings.push(Finding::new(Kind::NoEnd, sentence).in_segment(&last.name));
             }
@@ -158,7 +158,7 @@ fn check_end(before: &mut Segment<'_>, walk: &Walk, previous: &Previous, same_re
             before.notes.push(finding);
         }
         Some(_) => before.find(Kind::SegmentCut, "the segment ends in the middle of a frame".to_owned()),
-        None if walk.ended || !whole => {}
+        None if !whole || walk.stopped || (walk.ended && same_recorder) => {}
         None if same_recorder => {
             before.find(Kind::SegmentCut, "the same recorder went on without ending the segment".to_owned());
         }

@@ -53,6 +53,8 @@ pub(super) struct Walk {
     pub in_range: u64,
     /// Whether the last frame ends the segment and nothing follows.
     pub ended: bool,
+    /// Whether the recorder ended in order with the last frame.
+    pub stopped: bool,
     /// What was found.
     pub findings: Vec<Finding>,
 }
@@ -256,6 +258,7 @@ impl Walker<'_> {
         walk.frame_count += 1;
         walk.event_count += u64::from(header.count);
         walk.ended = header.is_end();
+        walk.stopped = header.is_stop();
         let overlaps = header.t_last >= self.rules.since && header.t_first <= self.rules.until;
         walk.in_range += u64::from(header.count > 0 && overlaps);
     }

@@ -22,7 +22,10 @@ pub struct Scratch {
 
 impl Scratch {
     pub fn new() -> Self {
-        Self { keep: tempfile::tempdir().unwrap() }
+        // Memory where there is some: these tests are about bytes, not about a disk.
+        let memory = Path::new("/dev/shm");
+        let keep = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        Self { keep: keep.unwrap() }
     }
 
     pub fn store(&self) -> PathBuf {
