@@ -32,7 +32,7 @@ use crate::exit::{self, Exit};
 
 /// Records who logged in, what ran and which files changed on this host, and can prove it.
 #[derive(Debug, Parser)]
-#[command(name = "recorder", version, max_term_width = 110, after_help = exit::help(), infer_subcommands = true)]
+#[command(name = "recorder", version, max_term_width = 110, after_help = exit::help())]
 #[command(color = ColorChoice::Auto, disable_help_subcommand = true)]
 struct CommandLine {
     #[command(flatten)]
@@ -146,6 +146,18 @@ fn refuse(error: &clap::Error) -> Exit {
     Exit::USAGE
 }
 
+/// The error and its causes in one line. Many errors already end with their cause; it is not said twice.
+fn message(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
 fn fail(error: &anyhow::Error) -> Exit {
     let is_closed = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
@@ -154,7 +166,7 @@ fn fail(error: &anyhow::Error) -> Exit {
         // The reader of our output has seen enough.
         return Exit::OK;
     }
-    eprintln!("recorder: {error:#}");
+    eprintln!("recorder: {}", message(error));
     if error.is::<UsageError>() { Exit::USAGE } else { Exit::FAILED }
 }
 

@@ -1,12 +1,15 @@
 //! Walks the frames of a store for a filter, oldest or newest first. Damage is told on stderr and counted; what is
 //! behind it is still read.
 
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use anyhow::Result;
 
 use super::filter::Filter;
+use super::users;
 use crate::store::StoreError;
 use crate::store::directory::{Directory, SegmentFile};
 use crate::store::reader::{Frame, SegmentReader};
@@ -90,7 +93,7 @@ impl<'f> Scan<'f> {
         match SegmentReader::open(&segment.path) {
             Ok(reader) => reader,
             // Retention may have removed it since the directory was read; `verify` tells whether that was in order.
-            Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
+            Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => None,
             Err(error) => {
                 self.problem(&format_args!("{error}; its events are not shown"));
                 None
@@ -202,10 +205,20 @@ impl<'f> Scan<'f> {
 /// # Errors
 /// When it can't be read, or is no store.
 pub fn open_store(store: &Path) -> Result<Directory> {
-    let directory = Directory::open(store)?;
+    let directory = Directory::open(store).map_err(|error| denied(store, error))?;
     let has_key = directory.others().iter().any(|name| name == crate::store::ORIGIN_FILE);
     if directory.segments().is_empty() && !has_key {
         anyhow::bail!("{} is not a store of the recorder: it has no segments", store.display());
     }
     Ok(directory)
+}
+
+/// Adds who may read, when the system said no.
+fn denied(store: &Path, error: StoreError) -> anyhow::Error {
+    let is_denied =
+        matches!(&error, StoreError::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied);
+    let who = std::fs::metadata(store)
+        .map_or_else(|_| "its group".to_owned(), |meta| users::group_text(meta.gid()));
+    let error = anyhow::Error::from(error);
+    if is_denied { anyhow::anyhow!("{error}; root and members of {who} may read it") } else { error }
 }

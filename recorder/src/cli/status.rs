@@ -61,7 +61,7 @@ pub fn run(store: &Path, arguments: &Arguments) -> Result<Exit> {
     };
     let (summary, store_problem) = match StoreSummary::of(store) {
         Ok(summary) => (Some(summary), None),
-        Err(error) => (None, Some(format!("{error:#}"))),
+        Err(error) => (None, Some(super::message(&error))),
     };
     let recording = daemon.as_ref().is_some_and(|status| status.since.is_some() && status.failure.is_none());
     let overview = Overview { recording, problem, daemon, store: summary, store_problem };

@@ -20,6 +20,16 @@ fn uid_in(passwd: &str, name: &str) -> Option<u32> {
     passwd.lines().find(is_name)?.split(':').nth(2)?.parse().ok()
 }
 
+/// `group NAME`, or the number where the name is not known.
+#[must_use]
+pub fn group_text(gid: u32) -> String {
+    let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
+    let gid = gid.to_string();
+    let named = groups.lines().find(|line| line.split(':').nth(2) == Some(&gid));
+    let name = named.and_then(|line| line.split(':').next()).unwrap_or(&gid);
+    format!("group {name}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
