@@ -178,7 +178,7 @@ fn whole_events(path: &Path, length: usize) -> u64 {
     let whole = frames(path).into_iter();
     let whole =
         whole.filter(|(offset, header)| offset + usize::try_from(header.frame_len()).unwrap() <= length);
-    whole.map(|(_, header)| header.next_seq()).last().unwrap_or(header.first_seq)
+    whole.map(|(_, header)| header.next_seq()).max().unwrap_or(header.first_seq)
 }
 
 #[test]

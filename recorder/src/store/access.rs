@@ -178,3 +178,6 @@ pub(crate) fn check_owner(file: &File, path: &Path) -> Result<(), StoreError> {
         mend: format!("chown {user} '{}'", path.display()),
     })
 }
+
+#[cfg(test)]
+mod tests;
