@@ -26,6 +26,9 @@ const LIBPAM: [&str; 5] = [
     "/usr/lib/libpam.so.0",
 ];
 
+/// Where tracefs is mounted.
+const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+
 /// Ring sizes in bytes, powers of two and multiples of the page size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
@@ -105,8 +108,7 @@ impl Capture {
 }
 
 fn check_tracefs() -> Result<(), CaptureError> {
-    let mounted = ["/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"];
-    if mounted.iter().any(|path| Path::new(path).is_dir()) {
+    if TRACEFS.iter().any(|root| Path::new(root).join("events").is_dir()) {
         return Ok(());
     }
     // An unreadable directory looks the same as an unmounted one to everybody but root.
@@ -114,6 +116,10 @@ fn check_tracefs() -> Result<(), CaptureError> {
         return Err(CaptureError::NoTracefs);
     }
     Err(CaptureError::Permission { what: "reading /sys/kernel/tracing".to_owned() })
+}
+
+fn has_tracepoint(name: &str) -> bool {
+    TRACEFS.iter().any(|root| Path::new(root).join("events/syscalls").join(name).is_dir())
 }
 
 fn load_error(error: &aya::EbpfError) -> CaptureError {
@@ -151,6 +157,12 @@ fn attach_all(ebpf: &mut Ebpf) -> Result<Vec<ProbeRow>, CaptureError> {
     let mut loaded = HashMap::new();
     let mut rows = Vec::new();
     for hook in hooks() {
+        if let Place::Tracepoint(name) = &hook.place
+            && !has_tracepoint(name)
+        {
+            rows.push(ProbeRow::new(&hook, State::Absent, Some("this kernel has no such call".to_owned())));
+            continue;
+        }
         let outcome = match loaded.get(hook.program) {
             Some(outcome) => Result::clone(outcome),
             None => {

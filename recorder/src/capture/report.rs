@@ -11,6 +11,8 @@ use super::{Capture, CaptureError, Sizes};
 pub enum State {
     /// In place.
     Attached,
+    /// This kernel has no such call, so nobody can make it.
+    Absent,
     /// Not in place; `why` says the reason.
     Missing,
 }

@@ -61,7 +61,7 @@ fn table(probes: &[Probe]) -> String {
     let row = |probe: &Probe| {
         let state = match probe.state {
             ProbeState::Attached => "attached",
-            ProbeState::Degraded => "degraded",
+            ProbeState::Absent => "absent",
             ProbeState::Missing => "MISSING",
         };
         let why = probe.why.as_deref().unwrap_or_default();
@@ -70,8 +70,13 @@ fn table(probes: &[Probe]) -> String {
             .to_vec()
     };
     let text = table_text(&["event", "hook", "family", "state", "why"], probes.iter().map(row).collect());
-    let missing = probes.iter().filter(|probe| probe.state == ProbeState::Missing).count();
-    format!("{text}\n{} of {} attached, {missing} missing\n", probes.len() - missing, probes.len())
+    let count = |state| probes.iter().filter(|probe| probe.state == state).count();
+    format!(
+        "{text}\n{} attached, {} missing, {} absent from this kernel\n",
+        count(ProbeState::Attached),
+        count(ProbeState::Missing),
+        count(ProbeState::Absent)
+    )
 }
 
 #[cfg(test)]

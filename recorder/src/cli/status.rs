@@ -152,12 +152,11 @@ fn stored(text: &mut String, summary: &StoreSummary, is_recording: bool) -> Resu
 fn probes(text: &mut String, status: &Status) -> Result<()> {
     let attached = status.probes.iter().filter(|probe| probe.state == ProbeState::Attached).count();
     writeln!(text, "probes      {attached} of {} attached", status.probes.len())?;
-    for probe in status.probes.iter().filter(|probe| probe.state != ProbeState::Attached) {
-        let state = if probe.state == ProbeState::Missing { "missing" } else { "degraded" };
+    for probe in status.probes.iter().filter(|probe| probe.state == ProbeState::Missing) {
         let why = probe.why.as_deref().unwrap_or("no reason given");
         writeln!(
             text,
-            "  {state:<9} {} ({}): {}",
+            "  missing   {} ({}): {}",
             printable(&probe.hook),
             printable(&probe.event),
             printable(why)

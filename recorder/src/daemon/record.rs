@@ -27,6 +27,7 @@ const LEVEL: i32 = 1;
 /// When the configuration, the store or the kernel refuses, or when the store fails while recording. Either way
 /// nothing claims to be recorded that is not.
 pub fn run(options: &Options) -> Result<()> {
+    crate::logging::start();
     privileges::forbid_dumps().context("forbidding core dumps")?;
     let (config, _) = Config::load(options.config.as_deref())?;
     let config = match &options.store {

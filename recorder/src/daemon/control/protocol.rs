@@ -103,8 +103,8 @@ pub struct Queue {
 pub enum ProbeState {
     /// It is in place (`status`) or can be put in place (`probe`).
     Attached,
-    /// It works without some fields; `why` names them.
-    Degraded,
+    /// This kernel has nothing of the kind, so nothing is missed.
+    Absent,
     /// It is not there; `why` tells the reason.
     Missing,
 }
@@ -129,6 +129,7 @@ impl From<&crate::capture::ProbeRow> for Probe {
     fn from(row: &crate::capture::ProbeRow) -> Self {
         let state = match row.state {
             crate::capture::State::Attached => ProbeState::Attached,
+            crate::capture::State::Absent => ProbeState::Absent,
             crate::capture::State::Missing => ProbeState::Missing,
         };
         Self {
