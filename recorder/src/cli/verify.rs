@@ -15,6 +15,7 @@ use super::scan::open_store;
 use crate::chain::key::OriginPublic;
 use crate::event::text::printable;
 use crate::exit::Exit;
+use crate::verify::finding::Severity;
 use crate::verify::report::{Proven, Report, Verdict};
 use crate::verify::{Progress, VerifyOptions, verify};
 
@@ -107,7 +108,7 @@ fn show_progress(bar: &ProgressBar, progress: Progress) {
 
 fn sentences(report: &Report) -> Result<String> {
     let mut text = String::new();
-    writeln!(text, "{}: {}", word(report.verdict), meaning(report.verdict))?;
+    writeln!(text, "{}: {}", report.verdict.name(), meaning(report.verdict))?;
     let (frames, segments) = (report.frames, report.segments);
     let depth = if report.asked.headers_only { "headers only" } else { "all bytes" };
     let bytes = indicatif::BinaryBytes(report.bytes);
@@ -136,19 +137,16 @@ fn sentences(report: &Report) -> Result<String> {
         writeln!(text, "The recorder itself says that {} events were lost.", report.lost)?;
     }
     for finding in &report.findings {
-        writeln!(text, "- {}", printable(&format!("{finding:?}")))?;
+        writeln!(text, "- {}: {}", label(finding.severity), printable(&finding.to_string()))?;
     }
     Ok(text)
 }
 
-const fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Verified => "VERIFIED",
-        Verdict::VerifiedWithWarnings => "VERIFIED WITH WARNINGS",
-        Verdict::Tampered => "TAMPERED",
-        Verdict::Incomplete => "INCOMPLETE",
-        Verdict::Stale => "STALE",
-        Verdict::Unanchored => "UNANCHORED",
+const fn label(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Tampered => "tampering",
+        Severity::Incomplete => "incomplete",
+        Severity::Warning => "warning",
     }
 }
 

@@ -169,6 +169,11 @@ impl Shared {
         if durable.stopping && durable.frames <= seen { Err(Stopping) } else { Ok(durable.frames) }
     }
 
+    /// Whether the daemon is stopping.
+    pub(super) fn is_stopping(&self) -> bool {
+        lock(&self.durable).stopping
+    }
+
     /// Lets every waiting follower go.
     pub(super) fn stop_followers(&self) {
         lock(&self.durable).stopping = true;
