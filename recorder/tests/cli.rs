@@ -361,6 +361,29 @@ fn without_a_daemon_follow_and_status_say_how_to_start_it() {
     assert_eq!((&status["recording"], &status["store"]["events"]), (&Value::Bool(false), &Value::from(6)));
 }
 
+#[test]
+fn verify_says_its_verdict_first_and_ends_with_its_code() {
+    let sandbox = Sandbox::with_events();
+    let good = sandbox.run(&["verify"]);
+    assert_eq!(good.code, 5, "{}", good.err);
+    assert!(good.out.starts_with("UNANCHORED: "), "{}", good.out);
+    assert!(good.out.contains("Checked 6 events") && good.out.contains("events 0 to 5"), "{}", good.out);
+    assert!(good.out.contains("the key found beside the segments") && good.err.is_empty(), "{}", good.out);
+    let key = sandbox.store().join("origin.pub");
+    let kept = sandbox.run(&["verify", "--key", key.to_str().unwrap(), "--headers-only", "--jobs", "1"]);
+    assert_eq!(kept.code, 5, "{}", kept.err);
+    assert!(kept.out.contains("the key you gave") && kept.out.contains("headers only"), "{}", kept.out);
+    assert_eq!(sandbox.run(&["verify", "--key", "/dev/null"]).code, 70);
+    assert_eq!(sandbox.run(&["verify", "--since", "tomorrow"]).code, 3);
+    let name = sandbox.damage(0, -100);
+    let bad = sandbox.run(&["verify"]);
+    assert_eq!(bad.code, 2);
+    assert!(bad.out.starts_with("TAMPERED: ") && bad.out.contains("- tampering: "), "{}", bad.out);
+    assert!(bad.out.contains(&name), "{}", bad.out);
+    let report: Value = serde_json::from_str(&sandbox.run(&["verify", "--json"]).out).unwrap();
+    assert_eq!(report["exit_code"], 2);
+}
+
 /// Reads lines until one of them is about event `seq`.
 fn read_until(lines: &mut impl Iterator<Item = std::io::Result<String>>, seq: u64) -> Vec<u64> {
     let mut seen = Vec::new();
