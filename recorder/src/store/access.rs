@@ -71,7 +71,8 @@ pub(crate) fn make_directory(path: &Path) -> Result<(), StoreError> {
 
 fn share_with_readers(directory: &File) -> io::Result<()> {
     let group = group_id(GROUP).filter(|_| rustix::process::geteuid().is_root());
-    share(directory, group.unwrap_or(directory.metadata()?.gid()), Mode::from_raw_mode(0o750))
+    // Set-group-ID: new segments get the group without a capability, which the daemon has given up by then.
+    share(directory, group.unwrap_or(directory.metadata()?.gid()), Mode::from_raw_mode(0o2750))
 }
 
 fn group_id(name: &str) -> Option<u32> {

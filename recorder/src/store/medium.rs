@@ -104,9 +104,14 @@ impl Medium for Files {
 pub(crate) fn share(file: impl AsFd, group: u32, mode: Mode) -> io::Result<()> {
     let meta = rustix::fs::fstat(&file)?;
     if meta.st_gid != group {
-        rustix::fs::fchown(&file, None, Some(rustix::fs::Gid::from_raw(group)))?;
+        match rustix::fs::fchown(&file, None, Some(rustix::fs::Gid::from_raw(group))) {
+            // Without the right to give files away its readers stay out; recording goes on.
+            Ok(()) | Err(rustix::io::Errno::PERM) => {}
+            Err(errno) => return Err(errno.into()),
+        }
     }
-    if meta.st_mode & 0o7777 != mode.as_raw_mode() {
+    // Changing the group takes special bits away, so the mode comes second.
+    if rustix::fs::fstat(&file)?.st_mode & 0o7777 != mode.as_raw_mode() {
         rustix::fs::fchmod(&file, mode)?;
     }
     Ok(())

@@ -96,7 +96,7 @@ fn a_store_is_append_only_from_its_first_byte() {
     for path in files.iter().chain([&scratch.store()]) {
         let file = File::open(path).unwrap();
         assert!(super::is_append_only(&file).unwrap(), "{}", path.display());
-        let right = if path.is_dir() { 0o750 } else { 0o640 };
+        let right = if path.is_dir() { 0o2750 } else { 0o640 };
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o7777, right, "{}", path.display());
     }
     let segment = files.last().unwrap();
