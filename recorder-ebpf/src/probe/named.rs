@@ -67,11 +67,12 @@ fn named(ctx: &TracePointContext) -> Option<()> {
         let (dir, name) = (pick(&arguments, spec.dir_to), pick(&arguments, spec.name_to));
         name_below(&mut sample, (spec.dir_to, dir), name, (Tag::BaseTo, Tag::NameTo));
     }
-    if spec.text != NONE {
-        let tag = text_tag(spec.text_tag);
-        sample.user_text(tag, pick(&arguments, spec.text));
+    // mount(2) takes null for what it does not need: that is no text, not an unreadable one.
+    let text = pick(&arguments, spec.text);
+    if spec.text != NONE && text != 0 {
+        sample.user_text(text_tag(spec.text_tag), text);
     }
-    if spec.flags & SPEC_FSTYPE != 0 {
+    if spec.flags & SPEC_FSTYPE != 0 && arguments[2] != 0 {
         sample.user_text(Tag::FsType, arguments[2]);
     }
     sample.send(if critical { Urgency::Now } else { Urgency::Batch });

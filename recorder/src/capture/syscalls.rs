@@ -95,10 +95,10 @@ pub const CALLS: &[Call] = &[
     call("dup2", 33, "dup_enter", Kind::FileWrite).fd(1),
     call("dup3", 292, "dup_enter", Kind::FileWrite).fd(1),
     call("close_range", 436, "close_range_enter", Kind::FileWrite),
-    // Lengths: arg[0] length, arg[1] mode of fallocate, arg[2] offset.
-    call("truncate", 76, NAMED, Kind::FileTruncate).name(N, 0).args([1, N, N]),
-    call("ftruncate", 77, NAMED, Kind::FileTruncate).fd(0).args([1, N, N]),
-    call("fallocate", 285, NAMED, Kind::FileTruncate).fd(0).args([3, 1, 2]),
+    // Lengths: arg[1] mode of fallocate, arg[2] length.
+    call("truncate", 76, NAMED, Kind::FileTruncate).name(N, 0).args([N, N, 1]),
+    call("ftruncate", 77, NAMED, Kind::FileTruncate).fd(0).args([N, N, 1]),
+    call("fallocate", 285, NAMED, Kind::FileTruncate).fd(0).args([N, 1, 3]),
     // Names.
     call("unlink", 87, NAMED, Kind::FileDelete).name(N, 0),
     call("unlinkat", 263, NAMED, Kind::FileDelete).name(0, 1).at(2).with(SPEC_UNLINKAT),
