@@ -95,6 +95,6 @@ mod tests {
         let text =
             table(&[probe(ProbeState::Attached, None), probe(ProbeState::Missing, Some("no\u{1b}BTF"))]);
         assert!(text.contains("attached") && text.contains("MISSING   no\\x1bBTF"), "{text}");
-        assert!(text.ends_with("1 of 2 attached, 1 missing\n"), "{text}");
+        assert!(text.ends_with("1 attached, 1 missing, 0 absent from this kernel\n"), "{text}");
     }
 }
