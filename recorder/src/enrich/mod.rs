@@ -2,6 +2,7 @@
 
 pub mod process_table;
 pub mod procfs;
+pub mod users;
 
 use std::borrow::Cow;
 use std::path::Path;

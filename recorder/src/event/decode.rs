@@ -1,12 +1,14 @@
 //! Bytes from a ring become a [`Sample`]. Everything here distrusts the bytes: a sample that is not exactly what
 //! `recorder_common::sample` describes is refused, and the error names the offset and the field.
 
+mod file;
+
 use recorder_common::sample::{COMM_LEN, PAM_CALL, flag, pam};
 use recorder_common::text::Tag;
 
 use super::path::{self, Resolved};
 use super::wire::{Cursor, Text, Texts};
-use super::{Body, Class, Event, Exec, Exit, File, Fork, Inode, Kind, Task};
+use super::{Body, Class, Event, Exec, Exit, Fork, Inode, Kind, Task};
 
 pub use super::wire::DecodeError;
 
@@ -266,7 +268,7 @@ fn with_body<'a>(
         | Kind::FileMapWrite
         | Kind::Mount
         | Kind::Unmount
-        | Kind::FileDenied => Body::File(file(&mut event, numbers, texts)),
+        | Kind::FileDenied => Body::File(file::body(&mut event, numbers, texts)),
         Kind::Login
         | Kind::Logout
         | Kind::AuthOk
@@ -293,8 +295,8 @@ fn exec<'a>(event: &mut Event<'a>, numbers: &Numbers, texts: &Texts<'a>) -> Exec
     let argc = numbers.value(0);
     let file = texts.bytes(Tag::Given).unwrap_or_default();
     let interp = texts.bytes(Tag::Interp).filter(|&interp| interp != file);
-    let given = [Tag::Argv, Tag::Given, Tag::Interp];
-    if given.into_iter().filter_map(|tag| texts.get(tag)).any(is_incomplete) || (argv.len() as u64) < argc {
+    flag_incomplete(event, texts, &[Tag::Argv, Tag::Given, Tag::Interp]);
+    if (argv.len() as u64) < argc {
         event.flags |= flag::CUT;
     }
     if let Some(task) = &mut event.task {
@@ -303,8 +305,14 @@ fn exec<'a>(event: &mut Event<'a>, numbers: &Numbers, texts: &Texts<'a>) -> Exec
     Exec { argv, argc, cwd, file, interp, inode: numbers.inode }
 }
 
-fn is_incomplete(text: Text<'_>) -> bool {
-    text.is_cut() || text.is_fault()
+/// Marks an event with a text that was cut, or that the kernel itself could read and the probe could not.
+fn flag_incomplete(event: &mut Event<'_>, texts: &Texts<'_>, tags: &[Tag]) {
+    const EFAULT: i32 = 14;
+    let was_readable = event.errno != EFAULT;
+    let lacks = |text: Text<'_>| text.is_cut() || (text.is_fault() && was_readable);
+    if tags.iter().filter_map(|tag| texts.get(*tag)).any(lacks) {
+        event.flags |= flag::CUT;
+    }
 }
 
 /// Arguments, each ended by NUL; the last one may have lost its NUL to a cut.
@@ -321,68 +329,6 @@ fn exit(numbers: &Numbers) -> Result<Exit, DecodeError> {
     };
     // Bit 7 tells of a core dump.
     Ok(Exit { code, signal: signal & 0x7f })
-}
-
-fn file<'a>(event: &mut Event<'a>, numbers: &Numbers, texts: &Texts<'a>) -> File<'a> {
-    let object = path::of_object(texts);
-    let target = match texts.get(Tag::Content) {
-        Some(content) if content.is_fault() => Resolved { path: None, flags: flag::UNRESOLVED },
-        Some(content) => {
-            Resolved { path: Some(content.bytes.into()), flags: if content.is_cut() { flag::CUT } else { 0 } }
-        }
-        None => path::of_target(texts),
-    };
-    event.flags |= object.flags | target.flags;
-    let other = [Tag::Xattr, Tag::Source, Tag::FsType];
-    if other.into_iter().filter_map(|tag| texts.get(tag)).any(is_incomplete) {
-        event.flags |= flag::CUT;
-    }
-    let mut file = File { path: object.path, path_to: target.path, inode: numbers.inode, ..File::default() };
-    file_numbers(&mut file, event, numbers);
-    file.xattr = texts.bytes(Tag::Xattr);
-    file.source = texts.bytes(Tag::Source);
-    file.fstype = texts.bytes(Tag::FsType);
-    file
-}
-
-/// The arguments of a file kind; see the table at `recorder_common::sample::Body`.
-fn file_numbers(file: &mut File<'_>, event: &mut Event<'_>, numbers: &Numbers) {
-    match event.kind {
-        Kind::FileWrite => {
-            file.bytes = Some(numbers.value(0));
-            file.calls = (event.flags & flag::CLOSE != 0).then(|| numbers.value(1));
-        }
-        Kind::FileTruncate => file.bytes = Some(numbers.value(2)),
-        Kind::DirCreate | Kind::NodeCreate | Kind::AttrMode => file.mode_set = Some(numbers.low(0)),
-        Kind::AttrOwner => {
-            file.owner_set = numbers.id(0);
-            file.group_set = numbers.id(1);
-        }
-        Kind::AttrXattr if numbers.value(2) == 1 => event.flags |= flag::REMOVED,
-        Kind::AttrXattr => file.bytes = Some(numbers.value(0)),
-        Kind::AttrFlags | Kind::Mount | Kind::Unmount => file.bits = Some(numbers.value(0)),
-        Kind::Exec
-        | Kind::ExecFailed
-        | Kind::Fork
-        | Kind::Exit
-        | Kind::FileCreate
-        | Kind::FileDelete
-        | Kind::FileRename
-        | Kind::FileLink
-        | Kind::FileSymlink
-        | Kind::DirDelete
-        | Kind::AttrTime
-        | Kind::FileMapWrite
-        | Kind::FileDenied
-        | Kind::Login
-        | Kind::Logout
-        | Kind::AuthOk
-        | Kind::AuthFailed
-        | Kind::Start
-        | Kind::Stop
-        | Kind::Gap
-        | Kind::Config => {}
-    }
 }
 
 #[cfg(test)]

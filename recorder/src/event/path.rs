@@ -65,12 +65,16 @@ fn is_memfd(walk: &[u8]) -> bool {
     name.starts_with(b"memfd:") && !name.contains(&0)
 }
 
-/// Appends `/` and each component, root first. The root itself appends nothing.
+/// Appends `/` and each component, root first. The root itself appends nothing, and neither does the `/` that the
+/// kernel calls an entry whose name it does not know.
 fn push_walked(path: &mut Vec<u8>, walk: &[u8]) {
     let walk = walk.strip_suffix(b"\0").unwrap_or(walk);
-    for component in walk.rsplit(|&byte| byte == 0).filter(|component| !component.is_empty()) {
+    for component in walk.rsplit(|&byte| byte == 0).filter(|component| !matches!(*component, b"" | b"/")) {
         path.push(b'/');
         path.extend_from_slice(component);
+    }
+    if path.is_empty() {
+        path.push(b'/');
     }
 }
 
@@ -195,6 +199,8 @@ mod tests {
         assert_eq!(object(&[(Tag::Object, b"c\0b\0", TEXT_CUT)]), (path("b/c"), flag::CUT));
         let lost = object(&[(Tag::Object, b"x\0y\0", TEXT_UNREACHABLE)]);
         assert_eq!(lost, (path("/y/x"), flag::UNRESOLVED));
+        let nameless = object(&[(Tag::Object, b"/\0", TEXT_UNREACHABLE)]);
+        assert_eq!(nameless, (path("/"), flag::UNRESOLVED));
         let memfd = object(&[(Tag::Object, b"memfd:code\0", TEXT_UNREACHABLE)]);
         assert_eq!(memfd, (path("/memfd:code"), flag::MEMFD));
         let like = object(&[(Tag::Object, b"memfd:code\0", 0)]);

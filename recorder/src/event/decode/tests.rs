@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use recorder_common::sample::FIXED;
 
 use super::*;
+use crate::event::File;
 use crate::event::sample_bytes::{Builder, task};
 
 fn event(bytes: &[u8]) -> Event<'_> {
@@ -64,12 +65,14 @@ fn file_numbers_follow_the_kind() {
     assert_eq!((write.bytes, write.calls), (Some(10), None));
     let (close, _) = of(Kind::FileWrite, flag::CLOSE, [10, 4, 0, 0]);
     assert_eq!((close.bytes, close.calls), (Some(10), Some(4)));
-    assert_eq!(of(Kind::FileTruncate, 0, [0, 0, 77, 0]).0.bytes, Some(77));
+    assert_eq!(of(Kind::FileTruncate, 0, [77, 0, 0, 0]).0.bytes, Some(77));
     assert_eq!(of(Kind::AttrMode, 0, [0o755, 0, 0, 0]).0.mode_set, Some(0o755));
     let (owner, _) = of(Kind::AttrOwner, 0, [0xffff_ffff, 12, 0, 0]);
     assert_eq!((owner.owner_set, owner.group_set), (None, Some(12)));
     assert_eq!(of(Kind::AttrOwner, 0, [u64::MAX, 12, 0, 0]).0.owner_set, None);
-    assert_eq!(of(Kind::AttrXattr, 0, [3, 0, 0, 0]).0.bytes, Some(3));
+    assert_eq!(of(Kind::AttrFlags, 0, [0x10, 0, 0x4008_6602, 0]).0.bits, Some(0x10));
+    assert_eq!(of(Kind::AttrFlags, 0, [0x8, 0, 0x401c_5820, 0]).0.bits, Some(0x10), "FS_XFLAG_IMMUTABLE");
+    assert_eq!(of(Kind::AttrMode, 0, [0o100_644, 0, 0, 0]).0.mode_set, Some(0o644));
     assert_eq!(of(Kind::AttrXattr, 0, [0, 0, 1, 0]).1, flag::REMOVED);
     assert_eq!(of(Kind::Mount, 0, [0x10, 0, 0, 0]).0.bits, Some(0x10));
     assert_eq!(write.inode.map(|inode| inode.ino), Some(5));

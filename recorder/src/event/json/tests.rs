@@ -72,14 +72,14 @@ fn file(kind: Kind) -> File<'static> {
     let named = Cow::Borrowed(&b"/srv/data/new"[..]);
     match kind {
         Kind::FileWrite => (file.bytes, file.calls) = (Some(8192), Some(2)),
-        Kind::FileTruncate => file.bytes = Some(0),
+        Kind::FileTruncate | Kind::FileMapWrite => file.bytes = Some(4096),
         Kind::FileRename | Kind::FileLink => (file.path_to, file.inode) = (Some(named), None),
         Kind::FileSymlink => (file.path_to, file.inode) = (Some(Cow::Borrowed(&b"../target"[..])), None),
         Kind::DirCreate => (file.mode_set, file.inode) = (Some(0o755), None),
         Kind::NodeCreate => (file.mode_set, file.inode) = (Some(0o010_644), None),
         Kind::AttrMode => file.mode_set = Some(0o4755),
         Kind::AttrOwner => (file.owner_set, file.group_set) = (Some(0), Some(0)),
-        Kind::AttrXattr => (file.xattr, file.bytes) = (Some(&b"security.capability"[..]), Some(20)),
+        Kind::AttrXattr => file.xattr = Some(b"security.capability"),
         Kind::AttrFlags => file.bits = Some(0x10),
         Kind::Mount => {
             (file.source, file.fstype) = (Some(&b"/dev/sdb1"[..]), Some(&b"ext4"[..]));
