@@ -1,36 +1,69 @@
 //! Who did it: completes events from the process table, cgroups and PAM calls.
 
+pub mod cgroup;
+pub mod mounts;
+pub mod pam;
 pub mod process_table;
 pub mod procfs;
+pub mod scope;
 pub mod users;
 
 use std::borrow::Cow;
 use std::path::Path;
 
-use crate::event::{Body, Event, Kind};
-use process_table::ProcessTable;
-use procfs::{ProcessId, Procfs};
 use recorder_common::sample::flag;
 
-/// What is known about the host's processes; it learns from every event that passes.
+use crate::event::decode::PamCall;
+use crate::event::{Body, Event, Kind, Task};
+use cgroup::CgroupTable;
+use mounts::Mounts;
+use pam::PamTable;
+use process_table::ProcessTable;
+use procfs::{ProcessId, Procfs};
+use scope::Scope;
+
+/// What is known about the host's processes; it learns from every event that passes. Takes its time from the events,
+/// which come in the order of their time.
 #[derive(Debug)]
 pub struct Enricher {
     procfs: Procfs,
     processes: ProcessTable,
+    cgroups: CgroupTable,
+    pam: PamTable,
+    scope: Scope,
 }
 
 impl Enricher {
-    /// Starts with the processes that the given /proc shows now.
+    /// Starts with the processes and mounts that the given /proc shows now; excludes nothing by configuration.
     #[must_use]
     pub fn new(procfs_root: &Path) -> Self {
         let procfs = Procfs::new(procfs_root);
         let mut processes = ProcessTable::default();
         processes.snapshot(&procfs);
-        Self { procfs, processes }
+        let mounts = Mounts::parse(&procfs.own_mountinfo().unwrap_or_default());
+        let cgroups = CgroupTable::new(&mounts);
+        Self { procfs, processes, cgroups, pam: PamTable::default(), scope: Scope::default() }
+    }
+
+    /// With the configuration's rules of what is recorded.
+    #[must_use]
+    pub fn with_scope(self, scope: Scope) -> Self {
+        Self { scope, ..self }
     }
 
     /// Completes an event; `None` when it is out of scope and not to be recorded.
     pub fn enrich<'a>(&'a mut self, mut event: Event<'a>) -> Option<Event<'a>> {
+        if !self.scope.admits(&mut event, &self.procfs) {
+            return None;
+        }
+        self.learn(&event);
+        self.complete(&mut event);
+        Some(event)
+    }
+
+    /// Takes a call into libpam; the event is the login fact that it decided, if it did.
+    pub fn pam<'a>(&'a mut self, call: PamCall<'a>) -> Option<Event<'a>> {
+        let mut event = self.pam.call(call)?;
         self.learn(&event);
         self.complete(&mut event);
         Some(event)
@@ -38,27 +71,75 @@ impl Enricher {
 
     fn learn(&mut self, event: &Event<'_>) {
         let Some(task) = &event.task else { return };
-        let process = ProcessId::new(task.pid, task.start);
-        match (&event.body, event.kind) {
-            (_, Kind::Exec) => self.processes.exec(process, task.exe.as_deref(), event.mono),
-            (Body::Fork(fork), _) => {
-                self.processes.learn(process, event.mono, &self.procfs);
-                let child = ProcessId::new(fork.child_pid, fork.child_start);
-                self.processes.fork(process, child, event.mono);
-            }
-            (Body::Exit(_), _) if event.flags & flag::THREAD == 0 => {
-                self.processes.learn(process, event.mono, &self.procfs);
-                self.processes.exit(process, event.mono);
-            }
-            _ => self.processes.learn(process, event.mono, &self.procfs),
+        let (process, mono) = (process(task), event.mono);
+        if event.kind == Kind::Exec {
+            self.processes.exec(process, task.exe.as_deref(), mono);
+        } else {
+            self.processes.learn(process, mono, &self.procfs);
         }
+        match &event.body {
+            Body::Fork(fork) => {
+                let child = ProcessId::new(fork.child_pid, fork.child_start);
+                self.processes.fork(process, child, mono);
+            }
+            Body::Exit(_) if event.flags & flag::THREAD == 0 => {
+                self.processes.exit(process, mono);
+                self.pam.exit(task.pid);
+            }
+            Body::Exit(_) | Body::Exec(_) | Body::File(_) | Body::Login(_) | Body::Recorder(_) => {}
+        }
+        self.cgroups.learn(task.cgroup_id, process, mono, &self.procfs);
     }
 
     fn complete<'a>(&'a self, event: &mut Event<'a>) {
         let Some(task) = &mut event.task else { return };
-        if task.exe.is_none() {
-            let process = ProcessId::new(task.pid, task.start);
-            task.exe = self.processes.exe(process, event.mono).map(Cow::Borrowed);
+        if task.exe.is_none() && event.kind != Kind::Exec {
+            task.exe = self.processes.exe(process(task), event.mono).map(Cow::Borrowed);
         }
+        if let Some(cgroup) = self.cgroups.get(task.cgroup_id) {
+            task.cgroup = Some(Cow::Borrowed(&cgroup.path));
+            task.container = cgroup.container.as_deref().map(Cow::Borrowed);
+        }
+    }
+}
+
+fn process(task: &Task<'_>) -> ProcessId {
+    ProcessId::new(task.pid, task.start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::procfs::tests::FakeProc;
+    use super::*;
+    use crate::event::{Exit, File, Fork};
+
+    fn event(pid: u32, kind: Kind, mono: u64, body: Body<'static>) -> Event<'static> {
+        let task = Task { pid, start: u64::from(pid) * 10_000_000, ..Task::default() };
+        Event { mono, kind, errno: 0, task: Some(task), flags: 0, body }
+    }
+
+    fn exe(event: Option<Event<'_>>) -> String {
+        let exe = event.unwrap().task.unwrap().exe;
+        String::from_utf8(exe.unwrap_or_default().into_owned()).unwrap()
+    }
+
+    #[test]
+    fn an_event_gets_the_program_of_its_process() {
+        let fake = FakeProc::new();
+        fake.process(1, 1, Some("/sbin/init"));
+        let mut enricher = Enricher::new(fake.directory.path());
+        let write = |pid, mono| event(pid, Kind::FileWrite, mono, Body::File(File::default()));
+        assert_eq!(exe(enricher.enrich(write(1, 5))), "/sbin/init");
+
+        let fork = Fork { child_pid: 2, child_tid: 2, child_start: 20_000_000 };
+        assert_eq!(exe(enricher.enrich(event(1, Kind::Fork, 6, Body::Fork(fork)))), "/sbin/init");
+        assert_eq!(exe(enricher.enrich(write(2, 7))), "/sbin/init");
+        let mut exec = event(2, Kind::Exec, 8, Body::Exec(crate::event::Exec::default()));
+        exec.task.as_mut().unwrap().exe = Some(Cow::Borrowed(b"/bin/dd"));
+        assert_eq!(exe(enricher.enrich(exec)), "/bin/dd");
+        assert_eq!(exe(enricher.enrich(write(2, 9))), "/bin/dd");
+        assert_eq!(exe(enricher.enrich(event(2, Kind::Exit, 10, Body::Exit(Exit::default())))), "/bin/dd");
+        assert_eq!(exe(enricher.enrich(write(2, 11))), "/bin/dd", "a late event of an ended process");
+        assert_eq!(exe(enricher.enrich(write(3, 12))), "", "unknown");
     }
 }

@@ -34,7 +34,7 @@ pub fn sentence(record: &Record<'_>, users: &Users) -> String {
 
 /// `alice`, or `alice as root` when the login user differs from who acts.
 fn who(record: &Record<'_>, users: &Users) -> String {
-    let name = |id: u32| users.name(id).map_or_else(|| format!("uid {id}"), |name| printed(name));
+    let name = |id: u32| users.name(id).map_or_else(|| format!("uid {id}"), printed);
     match (record.loginuid, record.euid) {
         (Some(login), Some(acting)) if login != acting => format!("{} as {}", name(login), name(acting)),
         (_, Some(acting)) => name(acting),
