@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::*;
 use crate::event::Kind;
+use crate::event::record::Record;
 use crate::event::sample_bytes::task;
 
 const BOOT: &str = "0a1b2c3d-0000-4000-8000-000000000000";
@@ -143,4 +144,32 @@ fn unknown_values_are_null_and_unknown_errors_are_numbered() {
     for key in ["exe", "loginuid", "session", "cgroup", "container"] {
         assert_eq!(parsed[key], Json::Null, "{key}");
     }
+}
+
+#[test]
+fn the_page_on_events_is_complete_and_its_lines_are_real() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/events.md");
+    let page = fs::read_to_string(page).unwrap();
+    for kind in Kind::ALL {
+        assert!(page.contains(&format!("| `{}` |", kind.name())), "kind {} has no row", kind.name());
+    }
+    for (_, word) in flag::WORDS {
+        assert!(page.contains(&format!("| `{word}` |")), "flag {word} has no row");
+    }
+    let lines: Vec<&str> = page.lines().filter(|line| line.starts_with('{')).collect();
+    for line in &lines {
+        let record = Record::parse(line.as_bytes()).unwrap();
+        let kind = record.kind.unwrap();
+        // The recorder's own events have keys that depend on the daemon.
+        if record.pid.is_some() {
+            assert_eq!(*line, super::tests::line(&example(kind)).trim_end(), "{} on the page", kind.name());
+        }
+        let keys: serde_json::Map<String, Json> = serde_json::from_str(line).unwrap();
+        for key in keys.keys() {
+            assert!(page.contains(&format!("`{key}`")), "key {key} is not described");
+        }
+    }
+    let shown: std::collections::BTreeSet<_> =
+        lines.iter().map(|line| Record::parse(line.as_bytes()).unwrap().kind).collect();
+    assert_eq!(shown.len(), Kind::ALL.len(), "a kind has no example line");
 }
