@@ -1,0 +1,112 @@
+//! Prices of the hot path and of reading back, per event: `cargo run --release -p recorder --example event_cost`.
+
+#![expect(clippy::print_stdout, reason = "a measuring tool talks on stdout")]
+
+use std::hint::black_box;
+use std::path::Path;
+use std::time::Instant;
+
+use recorder::enrich::Enricher;
+use recorder::event::decode::{Sample, decode};
+use recorder::event::json::{LineContext, Writer};
+use recorder::event::record::{Head, Record};
+use recorder_common::kind::Kind;
+use recorder_common::sample::flag;
+use recorder_common::text::Tag;
+
+const ROUNDS: u64 = 300_000;
+const BOOT: &str = "0a1b2c3d000040008000000000000000";
+
+/// A sample of a shell's child, with these texts.
+fn sample(kind: Kind, flags: u64, texts: &[(Tag, &[u8])]) -> Vec<u8> {
+    let mut bytes = vec![0; 4];
+    bytes.extend((kind as u16).to_ne_bytes());
+    bytes.extend([1, u8::try_from(texts.len()).unwrap_or(0)]);
+    bytes.extend([0; 8]);
+    for number in [7, 3_600_000_000_000, flags, 3_599_000_000_001, 12_000_000_001, 77] {
+        bytes.extend(u64::to_ne_bytes(number));
+    }
+    for number in [424_242, 424_242, 4000, 1000, 1000, 1000, 1000, 1000, 3, 4_026_531_841, 4_026_531_836, 0] {
+        bytes.extend(u32::to_ne_bytes(number));
+    }
+    bytes.extend(*b"cargo\0\0\0\0\0\0\0\0\0\0\0");
+    for number in [131_073, 3, 0, 0, 0] {
+        bytes.extend(u64::to_ne_bytes(number));
+    }
+    for number in [(8 << 20) | 1, 0o100_644, 1000, 1000] {
+        bytes.extend(u32::to_ne_bytes(number));
+    }
+    for (tag, text) in texts {
+        bytes.extend([*tag as u8, 0]);
+        bytes.extend(u16::try_from(text.len()).unwrap_or(0).to_ne_bytes());
+        bytes.extend(*text);
+    }
+    let length = u32::try_from(bytes.len()).unwrap_or(0).to_ne_bytes();
+    for (to, from) in bytes.iter_mut().zip(length) {
+        *to = from;
+    }
+    bytes
+}
+
+fn time(what: &str, mut work: impl FnMut(u64)) {
+    let start = Instant::now();
+    for round in 0..ROUNDS {
+        work(round);
+    }
+    let ns = start.elapsed().as_nanos() / u128::from(ROUNDS);
+    println!("{what:<28} {ns:>6} ns/event");
+}
+
+fn main() {
+    let write: &[(Tag, &[u8])] = &[(Tag::Object, b"hosts.conf\0etc\0target\0project\0alice\0home\0")];
+    let rename: &[(Tag, &[u8])] = &[
+        (Tag::Base, b"project\0alice\0home\0"),
+        (Tag::Name, b"target/debug/incremental/x-1"),
+        (Tag::BaseTo, b"project\0alice\0home\0"),
+        (Tag::NameTo, b"target/debug/incremental/x"),
+    ];
+    let exec: &[(Tag, &[u8])] = &[
+        (Tag::Exe, b"rustc\0bin\0usr\0"),
+        (Tag::Cwd, b"project\0alice\0home\0"),
+        (Tag::Given, b"/usr/bin/rustc"),
+        (Tag::Argv, b"rustc\0--crate-name\0recorder\0src/lib.rs\0"),
+    ];
+    let cases = [
+        ("file_write", sample(Kind::FileWrite, flag::FIRST, write)),
+        ("file_rename", sample(Kind::FileRename, flag::FROM_ARGUMENT, rename)),
+        ("exec", sample(Kind::Exec, 0, exec)),
+    ];
+    let mut enricher = Enricher::new(Path::new("/proc"));
+    let mut writer = Writer::default();
+    for (name, bytes) in &cases {
+        let mut line = Vec::new();
+        time(&format!("{name}: decode"), |_| {
+            let _ = black_box(decode(black_box(bytes)));
+        });
+        time(&format!("{name}: and enrich"), |_| {
+            if let Ok(decoded) = decode(black_box(bytes))
+                && let Sample::Event(event) = decoded.sample
+            {
+                black_box(enricher.enrich(event));
+            }
+        });
+        time(&format!("{name}: and line"), |seq| {
+            line.clear();
+            let wall_ns = 1_795_477_686_000_000_000 + i64::try_from(seq).unwrap_or(0) * 1000;
+            let context = LineContext { seq, wall_ns, boot: BOOT };
+            if let Ok(decoded) = decode(black_box(bytes))
+                && let Sample::Event(event) = decoded.sample
+                && let Some(event) = enricher.enrich(event)
+            {
+                writer.append(&mut line, &context, &event);
+            }
+        });
+        println!("{name}: line of {} bytes", line.len());
+        time(&format!("{name}: Record::parse"), |_| {
+            let _ = black_box(Record::parse(black_box(&line)));
+        });
+        time(&format!("{name}: Head::scan"), |_| {
+            black_box(Head::scan(black_box(&line)));
+        });
+    }
+}
