@@ -21,7 +21,7 @@ pub const AREA_MASK: u64 = 0x3fff;
 /// Longest name a caller can give, with its NUL (`PATH_MAX`).
 const NAME_MAX: u32 = 4096;
 /// The reader is not woken more often than this by exec events of one CPU.
-const WAKE_INTERVAL_NS: u64 = 2_000_000;
+const WAKE_INTERVAL_NS: u64 = 20_000_000;
 
 const _: () = assert!(FIXED + AREA_MASK as usize + TEXT_HEADER + TEXT_MAX <= SAMPLE_MAX);
 

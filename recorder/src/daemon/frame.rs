@@ -2,6 +2,8 @@
 
 use recorder_common::kind::Kind;
 
+use crate::store::FrameInput;
+
 /// A frame closes before its lines grow beyond this.
 pub const FRAME_BYTES: usize = 64 << 10;
 /// Longest an event waits for its frame to close.
@@ -25,6 +27,18 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// The frame as the store takes it.
+    #[must_use]
+    pub fn as_input(&self) -> FrameInput<'_> {
+        FrameInput {
+            lines: &self.lines,
+            ends: &self.ends,
+            t_first: self.t_first,
+            t_last: self.t_last,
+            lost_total: self.lost_total,
+        }
+    }
+
     /// Makes the buffers empty and keeps their room.
     pub fn clear(&mut self) {
         self.lines.clear();

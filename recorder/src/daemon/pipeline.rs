@@ -18,7 +18,7 @@ use crate::event::Event;
 use crate::event::decode::{Sample, decode};
 
 /// Longest wait for a wake-up: bounds how late a batch of file events is read.
-const ROUND_MS: u32 = 50;
+const ROUND_MS: u32 = 100;
 /// How often losses are settled, boot-clock ns.
 const SETTLE_NS: u64 = 1_000_000_000;
 

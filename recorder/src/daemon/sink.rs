@@ -6,8 +6,8 @@ use std::thread::JoinHandle;
 
 use super::control::{FrameStored, Shared};
 use super::frame::Frame;
+use crate::store::StoreError;
 use crate::store::writer::Writer;
-use crate::store::{FrameInput, StoreError};
 
 /// Frames that wait for the disk before the reader of the rings waits too.
 const QUEUE: usize = 16;
@@ -70,25 +70,26 @@ fn write_all(
     shared: &Shared,
     wall: fn() -> i64,
 ) -> Result<(), StoreError> {
+    let mut waiting = Vec::with_capacity(QUEUE);
     while let Ok(frame) = incoming.recv() {
-        let input = FrameInput {
-            lines: &frame.lines,
-            ends: &frame.ends,
-            t_first: frame.t_first,
-            t_last: frame.t_last,
-            lost_total: frame.lost_total,
-        };
-        let stored = writer.append(&input)?;
-        shared.frame_stored(&FrameStored {
-            frame_no: stored.frame_no,
-            events: u64::from(stored.count),
-            bytes: stored.length,
-            segment: &stored.segment,
-            t_first: frame.t_first,
-            now: wall(),
-        });
-        // A full return queue only costs a new allocation later.
-        let _ = give_back.try_send(frame);
+        waiting.push(frame);
+        waiting.extend(incoming.try_iter().take(QUEUE - 1));
+        let inputs: Vec<_> = waiting.iter().map(Frame::as_input).collect();
+        let stored = writer.append_all(&inputs)?;
+        for (frame, stored) in waiting.iter().zip(&stored) {
+            shared.frame_stored(&FrameStored {
+                frame_no: stored.frame_no,
+                events: u64::from(stored.count),
+                bytes: stored.length,
+                segment: &stored.segment,
+                t_first: frame.t_first,
+                now: wall(),
+            });
+        }
+        for frame in waiting.drain(..) {
+            // A full return queue only costs a new allocation later.
+            let _ = give_back.try_send(frame);
+        }
     }
     writer.close(wall())
 }

@@ -189,7 +189,25 @@ impl Writer {
     /// # Errors
     /// When the frame can't be written or made durable, or an earlier one could not.
     pub fn append(&mut self, frame: &FrameInput<'_>) -> Result<Appended, StoreError> {
-        self.latching(|writer| writer.append_events(frame))
+        self.latching(|writer| {
+            let appended = writer.append_events(frame)?;
+            writer.sync()?;
+            Ok(appended)
+        })
+    }
+
+    /// Appends frames one after the other and returns when all of them are durable: under load one wait for the
+    /// disk serves several frames.
+    ///
+    /// # Errors
+    /// As for [`append`](Self::append); after an error it is unknown which of the frames are durable.
+    pub fn append_all(&mut self, frames: &[FrameInput<'_>]) -> Result<Vec<Appended>, StoreError> {
+        self.latching(|writer| {
+            let appended =
+                frames.iter().map(|frame| writer.append_events(frame)).collect::<Result<_, _>>()?;
+            writer.sync()?;
+            Ok(appended)
+        })
     }
 
     /// Ends the segment in order. Without it the next start finds an unclean end.
@@ -232,7 +250,7 @@ impl Writer {
         self.put_frame(&header)
     }
 
-    /// Writes the composed frame, makes it durable, and only then moves on.
+    /// Writes the composed frame and moves on. The caller syncs before it tells anybody.
     fn put_frame(&mut self, header: &FrameHeader) -> Result<Appended, StoreError> {
         let frame = std::mem::take(&mut self.frame);
         self.write(&frame)?;
@@ -297,6 +315,7 @@ impl Writer {
         self.segment.name = header.file_name();
         self.medium.begin(&self.segment.name)?;
         self.write(&header.encode())?;
+        self.sync()?;
         self.medium.sync_directory().map_err(StoreError::io(&self.path, "making the new segment durable"))
     }
 
@@ -311,10 +330,11 @@ impl Writer {
             inner_root: Frontier::new().root(),
         };
         let header = self.position.compose(&self.key, draft, &self.nothing, &mut self.frame);
-        self.put_frame(&header).map(|_| ())
+        self.put_frame(&header)?;
+        self.sync()
     }
 
-    /// One write for all bytes, as long as the system takes them at once; then sync.
+    /// One write for all bytes, as long as the system takes them at once.
     fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         let failed = |action| StoreError::io(&self.path.join(&self.segment.name), action);
         let mut rest = bytes;
@@ -326,10 +346,14 @@ impl Writer {
                 Err(error) => return Err(failed("appending")(error)),
             }
         }
-        self.medium.sync().map_err(failed("making a frame durable"))?;
         self.segment.hash.update(bytes);
         self.segment.length += bytes.len() as u64;
         Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        let path = self.path.join(&self.segment.name);
+        self.medium.sync().map_err(StoreError::io(&path, "making a frame durable"))
     }
 }
 
