@@ -14,10 +14,10 @@ use jiff::Timestamp;
 use memchr::memmem::Finder;
 
 use super::UsageError;
-use super::row::{Row, Text};
 use super::time::{self, Reference};
 use super::users;
-use crate::event::{Kind, text};
+use crate::event::Kind;
+use crate::event::record::{Head, Record, RecordError, Text};
 use crate::store::format::FrameHeader;
 
 /// How far an event's time may be outside the times in its frame's header, which name the first and the last event:
@@ -123,6 +123,12 @@ impl Filter {
         Ok(Self { arguments, uid, since, until, store_host, needles })
     }
 
+    /// The host that recorded this store, as its origin key says.
+    #[must_use]
+    pub fn store_host(&self) -> Option<&str> {
+        self.store_host.as_deref()
+    }
+
     /// The name given with `--user` when this host knows no such user.
     #[must_use]
     pub fn unknown_user(&self) -> Option<&str> {
@@ -154,51 +160,72 @@ impl Filter {
     ///
     /// # Errors
     /// When the line is not an event.
-    pub fn matches(&self, line: &[u8]) -> Result<bool, serde_json::Error> {
-        let row: Row<'_> = serde_json::from_slice(line)?;
-        Ok(self.matches_row(&row)?
+    pub fn matches(&self, line: &[u8]) -> Result<bool, RecordError> {
+        if Head::scan(line).is_some_and(|head| !self.matches_head(&head)) {
+            return Ok(false);
+        }
+        let record = Record::parse(line)?;
+        let head = Head {
+            seq: record.seq,
+            t: record.t.as_str(),
+            mono: record.mono,
+            word: record.word.as_str(),
+            result: record.result.as_str(),
+        };
+        Ok(self.matches_head(&head)
+            && self.matches_body(&record)
             && self.arguments.grep.as_deref().is_none_or(|text| holds_text(line, text)))
     }
 
-    fn matches_row(&self, row: &Row<'_>) -> Result<bool, serde_json::Error> {
+    fn matches_head(&self, head: &Head<'_>) -> bool {
+        let is_kind = |Kinds(kinds): &Kinds| kinds.iter().any(|kind| kind.name() == head.word);
+        let kinds = &self.arguments.kind;
+        (kinds.is_empty() || kinds.iter().any(is_kind))
+            && self.arguments.result.as_ref().is_none_or(|outcome| outcome.is(head.result))
+            && self.is_in_time(head.t)
+    }
+
+    fn matches_body(&self, record: &Record<'_>) -> bool {
         let asked = &self.arguments;
-        let is_kind = |Kinds(kinds): &Kinds| kinds.iter().any(|kind| row.kind.is(kind.name()));
-        Ok((asked.kind.is_empty() || asked.kind.iter().any(is_kind))
-            && asked.pid.is_none_or(|pid| row.pid == Some(pid))
-            && asked.uid.is_none_or(|uid| row.uid == Some(uid))
-            && asked.user.as_deref().is_none_or(|name| self.is_user(row, name))
-            && asked.loginuid.is_none_or(|Id(id)| row.pid.is_some() && row.loginuid == id)
-            && asked.session.is_none_or(|Id(id)| row.pid.is_some() && row.session == id)
-            && asked.result.as_ref().is_none_or(|outcome| outcome.is(&row.result))
-            && asked.container.as_deref().is_none_or(|id| begins_with(&row.container, id))
-            && asked.host.as_deref().is_none_or(|host| self.is_host(row, host))
-            && asked.exe.as_ref().is_none_or(|glob| glob.matches(&row.exe))
-            && asked.path.as_ref().is_none_or(|glob| glob.matches(&row.path) || glob.matches(&row.path_to))
-            && self.is_in_time(row)?)
+        let is_id = |Id(id): Id, found: Option<u32>| record.pid.is_some() && found == id;
+        asked.pid.is_none_or(|pid| record.pid == Some(pid))
+            && asked.uid.is_none_or(|uid| record.uid == Some(uid))
+            && asked.user.as_deref().is_none_or(|name| self.is_user(record, name))
+            && asked.loginuid.is_none_or(|id| is_id(id, record.loginuid))
+            && asked.session.is_none_or(|id| is_id(id, record.session))
+            && asked.container.as_deref().is_none_or(|id| text(&record.container).starts_with(id))
+            && asked.host.as_deref().is_none_or(|host| self.store_host.as_deref() == Some(host))
+            && asked.exe.as_ref().is_none_or(|glob| glob.matches(&record.exe))
+            && asked
+                .path
+                .as_ref()
+                .is_none_or(|glob| glob.matches(&record.path) || glob.matches(&record.path_to))
     }
 
-    fn is_user(&self, row: &Row<'_>, name: &str) -> bool {
-        row.user.is(name) || (self.uid.is_some() && row.uid == self.uid)
+    fn is_user(&self, record: &Record<'_>, name: &str) -> bool {
+        text(&record.user) == name || (self.uid.is_some() && record.uid == self.uid)
     }
 
-    fn is_host(&self, row: &Row<'_>, host: &str) -> bool {
-        row.host.0.as_deref().or(self.store_host.as_deref()) == Some(host)
-    }
-
-    fn is_in_time(&self, row: &Row<'_>) -> Result<bool, serde_json::Error> {
+    /// A time that can't be read is in no range.
+    fn is_in_time(&self, time: &str) -> bool {
         if self.since.is_none() && self.until.is_none() {
-            return Ok(true);
+            return true;
         }
-        let found = row.t.0.as_deref().unwrap_or_default();
-        let found = if found.len() == TIME_LENGTH && found.ends_with('Z') {
-            Cow::Borrowed(found)
-        } else {
-            let time = found.parse::<Timestamp>().map_err(serde::de::Error::custom)?;
+        let time = if time.len() == TIME_LENGTH && time.ends_with('Z') {
+            Cow::Borrowed(time)
+        } else if let Ok(time) = time.parse::<Timestamp>() {
             Cow::Owned(time_text(time))
+        } else {
+            return false;
         };
-        Ok(self.since.as_deref().is_none_or(|since| since <= &*found)
-            && self.until.as_deref().is_none_or(|until| &*found <= until))
+        self.since.as_deref().is_none_or(|since| since <= &*time)
+            && self.until.as_deref().is_none_or(|until| &*time <= until)
     }
+}
+
+/// The text, empty when there is none.
+fn text<'t>(text: &'t Option<Text<'_>>) -> &'t str {
+    text.as_ref().map(Text::as_str).unwrap_or_default()
 }
 
 /// Length of a time as [`time_text`] and the recorder write it.
@@ -207,10 +234,6 @@ const TIME_LENGTH: usize = "2026-11-23T14:05:30.000000000Z".len();
 /// UTC with nine digits: such texts sort like their times.
 fn time_text(time: Timestamp) -> String {
     format!("{time:.9}")
-}
-
-fn begins_with(text: &Text<'_>, prefix: &str) -> bool {
-    text.0.as_deref().is_some_and(|text| text.starts_with(prefix))
 }
 
 /// Whether any value of the line, not a key, holds the text.
@@ -228,22 +251,18 @@ fn holds_text(line: &[u8], text: &str) -> bool {
 }
 
 impl Outcome {
-    fn is(&self, result: &Text<'_>) -> bool {
+    fn is(&self, result: &str) -> bool {
         match self {
-            Self::Ok => result.is("ok"),
-            Self::Failed => !result.is("ok"),
-            Self::Error(name) => result.is(name),
+            Self::Ok => result == "ok",
+            Self::Failed => result != "ok",
+            Self::Error(name) => result == name,
         }
     }
 }
 
 impl PathGlob {
-    fn matches(&self, path: &Text<'_>) -> bool {
-        let is_match = |path: &str| {
-            let bytes = text::unescape(path);
-            self.matcher.is_match(Path::new(OsStr::from_bytes(&bytes)))
-        };
-        path.0.as_deref().is_some_and(is_match)
+    fn matches(&self, path: &Option<Text<'_>>) -> bool {
+        path.as_ref().is_some_and(|path| self.matcher.is_match(Path::new(OsStr::from_bytes(&path.bytes()))))
     }
 }
 

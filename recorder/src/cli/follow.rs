@@ -12,6 +12,7 @@ use super::filter::{Filter, FilterArguments};
 use super::output::{OutputArguments, Printer};
 use super::query;
 use super::scan::{Scan, Visit};
+use super::users;
 use crate::exit::Exit;
 use crate::store::directory::SegmentFile;
 use crate::store::reader::SegmentReader;
@@ -54,7 +55,7 @@ pub fn follow(store: &Path, filter: &Filter, output: &OutputArguments, lines: Op
     let mut watermarks = Watermarks::open(store)?;
     let Some(durable) = watermarks.wait()? else { bail!("{STOPPED}") };
     let mut scan = Scan::open(store, filter, durable)?;
-    let mut printer = Printer::new(output, false);
+    let mut printer = Printer::new(output, users::names_for(filter.store_host()), false);
     let mut show = |line: &[u8]| {
         printer.event(line)?;
         Ok(ControlFlow::Continue(()))

@@ -8,7 +8,6 @@ mod follow;
 mod output;
 mod probe;
 mod query;
-mod row;
 mod scan;
 mod show;
 mod status;

@@ -11,6 +11,7 @@ use super::filter::{Filter, FilterArguments};
 use super::follow;
 use super::output::{Format, OutputArguments, Printer};
 use super::scan::{Scan, open_store};
+use super::users;
 use crate::exit::Exit;
 
 const EXAMPLES: &str = "Examples:
@@ -54,7 +55,7 @@ pub fn run(store: &Path, arguments: Arguments) -> Result<Exit> {
         return follow::follow(store, &filter, &arguments.output, arguments.lines);
     }
     let mut scan = Scan::open(store, &filter, durable_frames(store))?;
-    let mut printer = Printer::new(&arguments.output, true);
+    let mut printer = Printer::new(&arguments.output, users::names_for(filter.store_host()), true);
     match (arguments.lines, arguments.reverse) {
         (None, false) => scan.forward(&mut |line| {
             printer.event(line)?;

@@ -1,23 +1,30 @@
 //! User names of this host: `/etc/passwd` first, then `getent passwd`, which asks whatever directory the host uses
-//! (LDAP, sssd). The recorder itself never needs names; only `--user` does.
+//! (LDAP, sssd). Evidence holds numbers; names are for people.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
+
+use crate::enrich::users::Users;
+
+/// The user database of this host.
+const PASSWD: &str = "/etc/passwd";
 
 /// The id of this user; `None` when this host knows no such user.
 #[must_use]
 pub fn uid_of(name: &str) -> Option<u32> {
-    let local = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    uid_in(&local, name).or_else(|| {
+    Users::read(Path::new(PASSWD)).id(name).or_else(|| {
         let asked =
             Command::new("getent").args(["passwd", "--", name]).stderr(Stdio::null()).output().ok()?;
-        uid_in(str::from_utf8(&asked.stdout).ok()?, name)
+        Users::parse(str::from_utf8(&asked.stdout).ok()?).id(name)
     })
 }
 
-/// Looks a name up in text of the form of passwd(5).
-fn uid_in(passwd: &str, name: &str) -> Option<u32> {
-    let is_name = |line: &&str| line.split(':').next() == Some(name);
-    passwd.lines().find(is_name)?.split(':').nth(2)?.parse().ok()
+/// Names for ids in a store of this host; none for the store of another one, where they would be wrong.
+#[must_use]
+pub fn names_for(store_host: Option<&str>) -> Users {
+    let system = rustix::system::uname();
+    let is_here = store_host.is_some_and(|host| host.as_bytes() == system.nodename().to_bytes());
+    if is_here { Users::read(Path::new(PASSWD)) } else { Users::default() }
 }
 
 /// `group NAME`, or the number where the name is not known.
@@ -35,11 +42,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_found_whole() {
-        let passwd = "root:x:0:0:root:/root:/bin/bash\nann:x:1000:1000::/home/ann:/bin/sh\nbroken\n";
-        assert_eq!(uid_in(passwd, "ann"), Some(1000));
-        assert_eq!(uid_in(passwd, "an"), None);
-        assert_eq!(uid_in(passwd, "broken"), None);
+    fn names_of_another_host_are_not_guessed() {
+        assert_eq!(names_for(Some("another.host.example")).name(0), None);
+        assert_eq!(names_for(None).name(0), None);
+        let system = rustix::system::uname();
+        assert_eq!(names_for(system.nodename().to_str().ok()).name(0), Some("root"));
     }
 
     #[test]

@@ -6,25 +6,23 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde_json::Value;
 
-use super::fields::{Fields, cell};
+use crate::enrich::users::Users;
+use crate::event::record::Record;
+use crate::event::sentence::sentence;
+use crate::event::text::printable;
 
-/// Writes the line.
+/// Writes the line; `users` names ids.
 ///
 /// # Errors
 /// When the output can't be written, or the line is no event.
-pub fn write(out: &mut dyn Write, line: &[u8], colour: bool) -> Result<()> {
-    let fields = Fields::parse(line)?;
-    let time = fields.get("t").and_then(Value::as_str).unwrap_or_default();
-    let (dim, failed) = if colour {
-        (Style::new().dimmed(), AnsiColor::Red.on_default())
-    } else {
-        (Style::new(), Style::new())
-    };
-    let is_ok = fields.get("result").and_then(Value::as_str) == Some("ok");
-    let tone = if is_ok { Style::new() } else { failed };
-    writeln!(out, "{dim}{}{dim:#} {tone}{}{tone:#}", local_time(time), sentence(&fields))?;
+pub fn write(out: &mut dyn Write, line: &[u8], users: &Users, colour: bool) -> Result<()> {
+    let record = Record::parse(line)?;
+    let styled = |style: Style| if colour { style } else { Style::new() };
+    let dim = styled(Style::new().dimmed());
+    let tone = if record.is_ok() { Style::new() } else { styled(AnsiColor::Red.on_default()) };
+    let time = local_time(record.t.as_str());
+    writeln!(out, "{dim}{time}{dim:#}  {tone}{}{tone:#}", sentence(&record, users))?;
     Ok(())
 }
 
@@ -33,13 +31,6 @@ pub fn write(out: &mut dyn Write, line: &[u8], colour: bool) -> Result<()> {
 pub fn local_time(text: &str) -> String {
     match text.parse::<Timestamp>() {
         Ok(time) => time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S.%3f").to_string(),
-        Err(_) => crate::event::text::printable(text).into_owned(),
+        Err(_) => printable(text).into_owned(),
     }
-}
-
-fn sentence(fields: &Fields) -> String {
-    let text = |name: &str| fields.get(name).filter(|value| !value.is_null()).map(cell);
-    let what = ["argv", "path", "user"].iter().find_map(|name| text(name));
-    let parts = [text("kind"), what, text("path_to"), text("comm"), text("pid"), text("result")];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }

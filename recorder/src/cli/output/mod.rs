@@ -13,6 +13,8 @@ use clap::{Args, ValueEnum};
 pub use fields::{Fields, cell, table_text};
 pub use sink::Sink;
 
+use crate::enrich::users::Users;
+
 /// The output options of every verb that shows events.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Output")]
@@ -104,6 +106,7 @@ pub struct Printer {
     fields: Vec<String>,
     /// Which of the named fields no event had so far.
     unseen: Vec<bool>,
+    users: Users,
     colour: bool,
     is_terminal: bool,
     count: u64,
@@ -112,14 +115,14 @@ pub struct Printer {
 }
 
 impl Printer {
-    /// Prepares output; `paged` allows a pager when stdout is a terminal.
+    /// Prepares output; `users` names ids in sentences, `paged` allows a pager when stdout is a terminal.
     #[must_use]
-    pub fn new(arguments: &OutputArguments, paged: bool) -> Self {
+    pub fn new(arguments: &OutputArguments, users: Users, paged: bool) -> Self {
         let paged = paged && !arguments.no_pager && matches!(arguments.output, Format::Human | Format::Table);
-        Self::with_sink(arguments, Sink::open(paged))
+        Self::with_sink(arguments, users, Sink::open(paged))
     }
 
-    fn with_sink(arguments: &OutputArguments, sink: Sink) -> Self {
+    fn with_sink(arguments: &OutputArguments, users: Users, sink: Sink) -> Self {
         let defaults = match arguments.output {
             Format::Csv => CSV_FIELDS,
             Format::Table => TABLE_FIELDS,
@@ -133,6 +136,7 @@ impl Printer {
             format: arguments.output,
             fields,
             unseen,
+            users,
             colour: arguments.color.is_wanted(),
             is_terminal: io::stdout().is_terminal(),
             count: 0,
@@ -149,7 +153,7 @@ impl Printer {
         let is_first = self.count == 0;
         self.count += 1;
         match self.format {
-            Format::Human => human::write(&mut self.sink, line, self.colour)?,
+            Format::Human => human::write(&mut self.sink, line, &self.users, self.colour)?,
             Format::Jsonl => self.json_line(line)?,
             Format::Json => {
                 self.sink.write_all(if is_first { b"[\n" } else { b",\n" })?;

@@ -3,9 +3,9 @@ use std::sync::{Arc, Mutex};
 use super::*;
 
 const LINES: [&str; 2] = [
-    "{\"seq\":7,\"t\":\"2026-11-23T14:05:30.000000000Z\",\"kind\":\"exec\",\"result\":\"ok\",\"pid\":12,\"exe\":\"/bin/sh\",\
+    "{\"seq\":7,\"t\":\"2026-11-23T14:05:30.000000000Z\",\"mono\":1,\"kind\":\"exec\",\"result\":\"ok\",\"pid\":12,\"exe\":\"/bin/sh\",\
      \"argv\":[\"sh\",\"-c\",\"echo \\\"a,b\\\"\\n\\u001b[2J\u{202e}\"],\"flags\":[]}",
-    "{\"seq\":8,\"t\":\"2026-11-23T14:05:31.000000000Z\",\"kind\":\"file_delete\",\"result\":\"EACCES\",\"pid\":12,\
+    "{\"seq\":8,\"t\":\"2026-11-23T14:05:31.000000000Z\",\"mono\":1,\"kind\":\"file_delete\",\"result\":\"EACCES\",\"pid\":12,\
      \"exe\":null,\"path\":\"/tmp/caf\u{10FFE9}, \\\"x\\\"\",\"flags\":[\"cut\"]}",
 ];
 
@@ -13,7 +13,7 @@ fn written(format: Format, fields: &[&str], lines: &[&str]) -> String {
     let fields = fields.iter().map(|&name| name.to_owned()).collect();
     let arguments = OutputArguments { output: format, fields, color: Colour::Never, no_pager: true };
     let memory = Arc::new(Mutex::new(Vec::new()));
-    let mut printer = Printer::with_sink(&arguments, Sink::Memory(Arc::clone(&memory)));
+    let mut printer = Printer::with_sink(&arguments, Users::default(), Sink::Memory(Arc::clone(&memory)));
     printer.is_terminal = false;
     for line in lines {
         printer.event(line.as_bytes()).unwrap();
