@@ -18,11 +18,7 @@ pub(super) fn body<'a>(event: &mut Event<'a>, numbers: &Numbers, texts: &Texts<'
         None => path::of_target(texts),
     };
     event.flags |= object.flags | target.flags;
-    flag_incomplete(event, texts, &[Tag::Xattr]);
-    // Source and type of a mount may be null pointers, which is no loss.
-    if [Tag::Source, Tag::FsType].iter().filter_map(|tag| texts.get(*tag)).any(|text| text.is_cut()) {
-        event.flags |= flag::CUT;
-    }
+    flag_incomplete(event, texts, &[Tag::Xattr, Tag::Source, Tag::FsType]);
     let mut file = File { path: object.path, path_to: target.path, inode: numbers.inode, ..File::default() };
     set_numbers(&mut file, event, numbers);
     file.xattr = texts.bytes(Tag::Xattr);
@@ -40,7 +36,8 @@ fn set_numbers(file: &mut File<'_>, event: &mut Event<'_>, numbers: &Numbers) {
             file.bytes = Some(numbers.value(0));
             file.calls = (event.flags & flag::CLOSE != 0).then(|| numbers.value(1));
         }
-        Kind::FileTruncate | Kind::FileMapWrite if !is_failed_open => file.bytes = Some(numbers.value(0)),
+        Kind::FileTruncate if !is_failed_open => file.bytes = Some(numbers.value(2)),
+        Kind::FileMapWrite => file.bytes = Some(numbers.value(0)),
         Kind::DirCreate | Kind::AttrMode => file.mode_set = Some(numbers.low(0) & 0o7777),
         Kind::NodeCreate => file.mode_set = Some(numbers.low(0) & 0o177_777),
         Kind::AttrOwner => {
@@ -64,7 +61,6 @@ fn set_numbers(file: &mut File<'_>, event: &mut Event<'_>, numbers: &Numbers) {
         | Kind::DirDelete
         | Kind::AttrXattr
         | Kind::AttrTime
-        | Kind::FileMapWrite
         | Kind::FileDenied
         | Kind::Login
         | Kind::Logout

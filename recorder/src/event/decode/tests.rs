@@ -65,7 +65,8 @@ fn file_numbers_follow_the_kind() {
     assert_eq!((write.bytes, write.calls), (Some(10), None));
     let (close, _) = of(Kind::FileWrite, flag::CLOSE, [10, 4, 0, 0]);
     assert_eq!((close.bytes, close.calls), (Some(10), Some(4)));
-    assert_eq!(of(Kind::FileTruncate, 0, [77, 0, 0, 0]).0.bytes, Some(77));
+    assert_eq!(of(Kind::FileTruncate, 0, [0, 0, 77, 0]).0.bytes, Some(77));
+    assert_eq!(of(Kind::FileMapWrite, 0, [4096, 0, 0, 0]).0.bytes, Some(4096));
     assert_eq!(of(Kind::AttrMode, 0, [0o755, 0, 0, 0]).0.mode_set, Some(0o755));
     let (owner, _) = of(Kind::AttrOwner, 0, [0xffff_ffff, 12, 0, 0]);
     assert_eq!((owner.owner_set, owner.group_set), (None, Some(12)));
