@@ -16,6 +16,7 @@ use crate::capture::ring::{Reader, boot_ns, wall_ns};
 use crate::capture::{Capture, ProbeRow, Sizes, State};
 use crate::config::Config;
 use crate::enrich::Enricher;
+use crate::enrich::scope::Scope;
 use crate::store::writer::{self, Recovery, Writer};
 
 /// zstd level of the payloads: the budget is CPU before bytes.
@@ -45,7 +46,8 @@ pub fn run(options: &Options) -> Result<()> {
     // Before the first thread: threads inherit what this one has.
     privileges::drop_after_attach().context("dropping capabilities")?;
     let sink = Sink::start(writer, Arc::clone(&shared), wall_ns).context("starting the writing thread")?;
-    let enricher = Enricher::new(Path::new("/proc"));
+    let scope = Scope::new(config.capture.exclude_globs()?).context("capture.exclude")?;
+    let enricher = Enricher::new(Path::new("/proc")).with_scope(scope);
     let lines = Lines::new(sink, &boot, recovery.next_seq);
     let mut pipeline = Pipeline::new(lines, enricher, Arc::clone(&shared));
     begin(&mut pipeline, &config, &recovery, (&boot, capture.rows()))?;
