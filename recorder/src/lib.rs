@@ -8,7 +8,7 @@
 //!
 //! Deliberately absent: nothing is shown before it is durable; `chain`, `store::format` and `verify` take no clock and
 //! open no socket; nothing reachable from `cli` opens a segment for writing; only `enrich::procfs` reads /proc for
-//! events; only `capture` knows aya; only `daemon` starts threads.
+//! events; only `capture` knows aya; only `daemon` starts threads that outlive a call.
 
 #[cfg(feature = "capture")]
 pub mod capture;

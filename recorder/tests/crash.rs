@@ -264,3 +264,24 @@ fn event_numbers_go_on_behind_a_hole() {
         std::fs::remove_file(segments(&scratch.store()).pop().unwrap()).unwrap();
     }
 }
+
+#[test]
+fn verifying_while_recording_accuses_nobody() {
+    let scratch = Scratch::new();
+    let mut writer = scratch.writer(4_000);
+    append(&mut writer, 1).unwrap();
+    std::thread::scope(|scope| {
+        let recording = scope.spawn(move || {
+            for _ in 0..1_500 {
+                append(&mut writer, 2).unwrap();
+            }
+        });
+        let mut looks = 0;
+        while !recording.is_finished() || looks == 0 {
+            let report = scratch.verify();
+            assert_eq!(report.verdict, Verdict::Unanchored, "{:#?}", report.findings);
+            looks += 1;
+        }
+    });
+    assert_eq!(scratch.verify().events, 3_001);
+}

@@ -9,6 +9,8 @@ use crate::chain::key::{KeyError, OriginPublic};
 
 /// Longest `origin.pub` that is read.
 const MAX_ORIGIN: u64 = 4096;
+/// How often a directory that changes meanwhile is read again.
+const LOOKS: u32 = 8;
 
 /// The segments of a store, as they were at the last look.
 #[derive(Clone, Debug)]
@@ -45,6 +47,18 @@ impl Directory {
     /// # Errors
     /// When the directory can't be read.
     pub fn refresh(&mut self) -> Result<(), StoreError> {
+        // Reading a directory that grows meanwhile can miss one new name and give a later one.
+        for _ in 0..LOOKS {
+            let before = self.segments.clone();
+            self.look()?;
+            if before == self.segments {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn look(&mut self) -> Result<(), StoreError> {
         let mut segments = Vec::new();
         let mut others = Vec::new();
         let entries =
