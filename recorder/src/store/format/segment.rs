@@ -125,11 +125,7 @@ impl SegmentHeader {
     /// # Errors
     /// When there is none, or one that this version can't have written.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        let stated = bytes.get(4..8).and_then(|length| length.try_into().ok()).ok_or(FormatError::Short)?;
-        let length = PREFIX.saturating_add(u32::from_le_bytes(stated) as usize);
-        if !(SEGMENT_HEADER..=MAX_SEGMENT_HEADER).contains(&length) || !length.is_multiple_of(32) {
-            return Err(FormatError::Magic);
-        }
+        let length = stated_length(bytes)?;
         let mut fields = Fields::framed(bytes, SEGMENT_SKIPPABLE, length, SEGMENT_MAGIC)?;
         match fields.array()? {
             [ALGORITHM] => {}
@@ -199,4 +195,14 @@ impl SegmentHeader {
     pub fn file_name(&self) -> String {
         segment_name(self.first_frame, self.attempt)
     }
+}
+
+/// Length of the whole header, as its prefix states it.
+fn stated_length(bytes: &[u8]) -> Result<usize, FormatError> {
+    let stated = bytes.get(4..8).and_then(|length| length.try_into().ok()).ok_or(FormatError::Short)?;
+    let length = PREFIX.saturating_add(u32::from_le_bytes(stated) as usize);
+    if !(SEGMENT_HEADER..=MAX_SEGMENT_HEADER).contains(&length) || !length.is_multiple_of(32) {
+        return Err(FormatError::Magic);
+    }
+    Ok(length)
 }
