@@ -1,13 +1,13 @@
 #!/bin/bash
 # peer-recorder.sh start|pids|stop|stats DIR: the recorder as a peer of compare.sh, which has the protocol.
-# RECORDER names the program; events are those of login uid BENCH_AUID, bytes are the whole store.
+# RECORDER_PROGRAM names the program; events are those of login uid BENCH_AUID, bytes are the whole store.
 set -eu
 act=$1 d=$2 store=$2/store
-: "${RECORDER:?names no program}"
+: "${RECORDER_PROGRAM:?names no program}"
 case $act in
 start)
   mkdir -p "$d"
-  "$RECORDER" daemon --store "$store" 2>"$d/daemon.err" &
+  "$RECORDER_PROGRAM" daemon --store "$store" 2>"$d/daemon.err" &
   pid=$!; echo "$pid" >"$d/daemon.pid"
   for _ in $(seq 1 300); do
     grep -qw recording "$d/daemon.err" && exit 0
@@ -25,7 +25,7 @@ stop)
   # compare.sh removes DIR for the next round, which append-only files would refuse.
   chattr -R -f -a -i "$store" || :;;
 stats)
-  query() { "$RECORDER" query --store "$store" --output jsonl "$@" || [ $? = 1 ]; }
+  query() { "$RECORDER_PROGRAM" query --store "$store" --output jsonl "$@" || [ $? = 1 ]; }
   events=$(query --loginuid "$BENCH_AUID" | wc -l)
   lost=$(query --kind gap | sed -n 's/.*"cause":"\(ring_full\|missing\|undecodable\)".*"count":\([0-9]*\).*/\2/p' | awk '{n += $1} END {print n + 0}')
   bytes=$(cat "$store"/*.zst | wc -c)

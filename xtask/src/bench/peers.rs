@@ -39,7 +39,7 @@ pub fn run(args: &Args) -> Result<()> {
     setup::run()?;
     build::recorder(true)?;
     let mut script = Command::new("bash");
-    script.arg(compare).env("RECORDER", workspace::recorder(true));
+    script.arg(compare).env("RECORDER_PROGRAM", workspace::recorder(true));
     script.args(["-r", &args.rounds.to_string(), "-p", &args.peers, "-x", &args.scale.to_string()]);
     if let Some(loads) = &args.loads {
         script.args(["-l", loads]);
