@@ -165,6 +165,9 @@ mod live {
         assert!(Command::new("chattr").args(["-R", "-f", "-a", "-i"]).arg(folder.path()).status().is_ok());
         assert!(status.success(), "{said}");
         assert!(!said.contains("ermission denied") && !said.contains("not permitted"), "{said}");
-        assert_eq!(store.metadata().unwrap().mode() & 0o777, 0o750);
+        // Were they different, systemd-tmpfiles would fail at the next boot.
+        let mode = format!("{:o}", store.metadata().unwrap().mode() & 0o7777);
+        let tmpfiles = std::fs::read_to_string(shipped("recorder.tmpfiles")).unwrap();
+        assert!(tmpfiles.contains(&format!("d /var/log/recorder {mode} root recorder -")), "{mode}");
     }
 }

@@ -11,7 +11,7 @@ use rustix::thread::{capabilities, remove_capability_from_bounding_set, set_capa
 ///
 /// - `LINUX_IMMUTABLE`: each new segment gets the append-only flag.
 /// - `DAC_READ_SEARCH`, `SYS_PTRACE`: /proc of other users' processes, when an event refers to one that ran before.
-/// - `CHOWN`: a new segment gets the store's group. The unit doesn't grant it, since its `Group=` makes it unneeded.
+/// - `CHOWN`: the control socket gets the store's group. The unit doesn't grant it: its `Group=` makes it unneeded.
 const KEPT: CapabilitySet = CapabilitySet::LINUX_IMMUTABLE
     .union(CapabilitySet::DAC_READ_SEARCH)
     .union(CapabilitySet::SYS_PTRACE)

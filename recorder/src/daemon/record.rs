@@ -17,6 +17,7 @@ use crate::capture::{Capture, ProbeRow, Sizes, State};
 use crate::config::Config;
 use crate::enrich::Enricher;
 use crate::enrich::scope::Scope;
+use crate::store::access::group_id;
 use crate::store::writer::{self, Recovery, Writer};
 
 /// zstd level of the payloads: the budget is CPU before bytes.
@@ -92,11 +93,21 @@ fn open_store(config: &Config, boot: &str) -> Result<(Writer, Recovery)> {
         segment_bytes: config.store.segment_size.bytes(),
         segment_age_ns: config.store.segment_age.nanoseconds(),
         immutable: config.store.immutable.into(),
+        readers: readers(&config.store.group),
         level: LEVEL,
         boot_id,
         now: wall_ns(),
     };
     Ok(Writer::open(&config.store.dir, &config.store.state_dir, options)?)
+}
+
+/// The configured group. A host without it (a trial, a build machine) still records, for root's eyes.
+fn readers(group: &str) -> Option<u32> {
+    let id = group_id(group);
+    if id.is_none() {
+        tracing::warn!(group, "there is no such group: only root can read the record");
+    }
+    id
 }
 
 fn sizes(config: &Config) -> Result<Sizes> {

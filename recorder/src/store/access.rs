@@ -10,11 +10,9 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use super::directory::Directory;
 use super::frames::open_segment;
 use super::medium::{is_append_only, make_append_only, share};
-use super::writer::Immutable;
+use super::writer::{Immutable, Options};
 use super::{ORIGIN_FILE, StoreError};
 
-/// Group whose members may read the store.
-const GROUP: &str = "recorder";
 /// Made by the file system at the root of a volume.
 pub(crate) const LOST_AND_FOUND: &str = "lost+found";
 
@@ -30,14 +28,14 @@ impl Lock {
 }
 
 /// Makes the store if it is missing, locks it, and checks everything in it.
-pub(crate) fn prepare(path: &Path, immutable: Immutable) -> Result<(Lock, Directory), StoreError> {
-    make_directory(path)?;
+pub(crate) fn prepare(path: &Path, options: &Options) -> Result<(Lock, Directory), StoreError> {
+    make_directory(path, options.readers)?;
     let lock = lock(path)?;
     let directory = Directory::open(path)?;
     let other = directory.others().iter().find(|name| *name != LOST_AND_FOUND && *name != ORIGIN_FILE);
     let has_origin = directory.others().iter().any(|name| name == ORIGIN_FILE);
     match other {
-        None if directory.segments().is_empty() && !has_origin => set_up(&lock.0, path, immutable)?,
+        None if directory.segments().is_empty() && !has_origin => set_up(&lock.0, path, options)?,
         Some(other) if directory.segments().is_empty() && !has_origin => {
             let what = format!(
                 "not a store: it has {} in it but no segment; name an empty or a new directory",
@@ -45,13 +43,13 @@ pub(crate) fn prepare(path: &Path, immutable: Immutable) -> Result<(Lock, Direct
             );
             return Err(StoreError::Unusable { path: path.to_owned(), what });
         }
-        _ => check_all(&lock.0, &directory, immutable)?,
+        _ => check_all(&lock.0, &directory, options.immutable)?,
     }
     Ok((lock, directory))
 }
 
 /// Makes a directory of mode 0750 for the readers' group; one that is there stays as it is.
-pub(crate) fn make_directory(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn make_directory(path: &Path, readers: Option<u32>) -> Result<(), StoreError> {
     if path.symlink_metadata().is_ok() {
         return Ok(());
     }
@@ -64,18 +62,19 @@ pub(crate) fn make_directory(path: &Path) -> Result<(), StoreError> {
         }
         _ => {
             let made = File::open(path).map_err(StoreError::io(path, "opening"))?;
-            share_with_readers(&made).map_err(StoreError::io(path, "setting group and mode"))
+            share_with_readers(&made, readers).map_err(StoreError::io(path, "setting group and mode"))
         }
     }
 }
 
-fn share_with_readers(directory: &File) -> io::Result<()> {
-    let group = group_id(GROUP).filter(|_| rustix::process::geteuid().is_root());
+fn share_with_readers(directory: &File, readers: Option<u32>) -> io::Result<()> {
     // Set-group-ID: new segments get the group without a capability, which the daemon has given up by then.
-    share(directory, group.unwrap_or(directory.metadata()?.gid()), Mode::from_raw_mode(0o2750))
+    share(directory, readers.unwrap_or(directory.metadata()?.gid()), Mode::from_raw_mode(0o2750))
 }
 
-fn group_id(name: &str) -> Option<u32> {
+/// Number of a group of this host; None when there is none of that name.
+#[must_use]
+pub fn group_id(name: &str) -> Option<u32> {
     let groups = std::fs::read_to_string("/etc/group").ok()?;
     let line = groups.lines().find(|line| line.split(':').next() == Some(name))?;
     line.split(':').nth(2)?.parse().ok()
@@ -110,13 +109,14 @@ fn lock_holder(directory: &File) -> Option<u32> {
 }
 
 /// An empty directory becomes a store.
-fn set_up(directory: &File, path: &Path, immutable: Immutable) -> Result<(), StoreError> {
+fn set_up(directory: &File, path: &Path, options: &Options) -> Result<(), StoreError> {
     check_owner(directory, path)?;
     let fresh = !is_append_only(directory).unwrap_or(false);
     if fresh {
-        share_with_readers(directory).map_err(StoreError::io(path, "setting group and mode"))?;
+        share_with_readers(directory, options.readers)
+            .map_err(StoreError::io(path, "setting group and mode"))?;
     }
-    if immutable == Immutable::Required {
+    if options.immutable == Immutable::Required {
         make_append_only(directory, path)?;
     }
     Ok(())

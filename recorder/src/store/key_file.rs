@@ -19,8 +19,13 @@ const KEY_FILE: &str = "origin.key";
 const MAX_KEY: u64 = 4096;
 
 /// Loads the private key. Makes one only for a store that has no segments (`used` is false).
-pub(crate) fn load_or_make(state_dir: &Path, store: &Path, used: bool) -> Result<OriginKey, StoreError> {
-    make_directory(state_dir)?;
+pub(crate) fn load_or_make(
+    state_dir: &Path,
+    store: &Path,
+    used: bool,
+    readers: Option<u32>,
+) -> Result<OriginKey, StoreError> {
+    make_directory(state_dir, readers)?;
     let path = state_dir.join(KEY_FILE);
     let no_follow = OFlags::NOFOLLOW.bits().cast_signed();
     match OpenOptions::new().read(true).custom_flags(no_follow).open(&path) {

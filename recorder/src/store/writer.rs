@@ -35,6 +35,8 @@ pub struct Options {
     pub segment_age_ns: i64,
     /// Append-only flag.
     pub immutable: Immutable,
+    /// Number of the group that may read a store made now; None leaves it to the group of the daemon.
+    pub readers: Option<u32>,
     /// zstd level.
     pub level: i32,
     /// Kernel's boot id.
@@ -51,6 +53,7 @@ impl Options {
             segment_bytes: 64 << 20,
             segment_age_ns: 3_600_000_000_000,
             immutable: Immutable::Required,
+            readers: None,
             level: 1,
             boot_id,
             now,
@@ -132,8 +135,9 @@ impl Writer {
         options: Options,
         between: impl FnOnce(Files) -> Box<dyn Medium>,
     ) -> Result<(Self, Recovery), StoreError> {
-        let (lock, directory) = access::prepare(store, options.immutable)?;
-        let key = key_file::load_or_make(state_dir, store, !directory.segments().is_empty())?;
+        let (lock, directory) = access::prepare(store, &options)?;
+        let key =
+            key_file::load_or_make(state_dir, store, !directory.segments().is_empty(), options.readers)?;
         key_file::publish(key.public(), store, options.immutable)?;
         let found = recovery::recover(&directory, key.public())?;
         let files = Files::new(lock.directory(store)?, store.to_owned(), options.immutable);
