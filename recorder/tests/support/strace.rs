@@ -7,7 +7,7 @@ use super::ledger::escape;
 
 /// Options that make the output easy to read: one file per thread, paths of descriptors, every string in hex.
 pub const OPTIONS: [&str; 8] =
-    ["-ff", "-q", "-y", "-xx", "-s", "70000", "--absolute-timestamps=format:unix,precision:ns", "-o"];
+    ["-ff", "-q", "-y", "-xx", "-s", "4200", "--absolute-timestamps=format:unix,precision:ns", "-o"];
 
 /// One system call, or the end of a thread.
 #[derive(Clone, Debug)]
@@ -307,18 +307,25 @@ pub fn promised(calls: &[Call], mut existed: HashSet<String>) -> Vec<(Seen, Call
             match event.kind.as_str() {
                 "file_create" | "node_create" | "file_symlink" => drop(existed.insert(event.path.clone())),
                 "file_delete" => drop(existed.remove(&event.path)),
-                "file_rename" | "file_link" => {
-                    if event.kind == "file_rename" {
-                        existed.remove(&event.path);
-                    }
-                    existed.insert(event.path_to.clone());
-                }
+                "file_rename" => move_names(&mut existed, &event.path, &event.path_to),
+                "file_link" => drop(existed.insert(event.path_to.clone())),
                 _ => {}
             }
         }
         seen.push((event, call.clone()));
     }
     seen
+}
+
+/// A rename takes everything below a directory along.
+fn move_names(existed: &mut HashSet<String>, from: &str, to: &str) {
+    let below = format!("{from}/");
+    let moved: Vec<String> =
+        existed.iter().filter(|path| *path == from || path.starts_with(&below)).cloned().collect();
+    for path in moved {
+        existed.insert(format!("{to}{}", path.strip_prefix(from).unwrap_or_default()));
+        existed.remove(&path);
+    }
 }
 
 fn event_of(call: &Call, existed: &HashSet<String>) -> Option<Seen> {
@@ -358,7 +365,7 @@ fn event_of(call: &Call, existed: &HashSet<String>) -> Option<Seen> {
         let words = split(call.at(argv).trim_matches(['[', ']']));
         let words: Vec<String> =
             words.iter().filter_map(|word| quoted(word)).map(|word| escape(&word)).collect();
-        return Some(Seen { detail: format!("{detail} {words:?}"), ..event(kind, String::new()) });
+        return Some(Seen { detail, path_to: format!("{words:?}"), ..event(kind, String::new()) });
     }
     let (kind, first, second) = layout(call)?;
     let mut event = event(kind, call.path(&first));
@@ -371,6 +378,26 @@ fn event_of(call: &Call, existed: &HashSet<String>) -> Option<Seen> {
     let is_pseudo = ["/proc/", "/sys/", "/dev/pts/"].iter().any(|root| event.path.starts_with(root));
     let is_out = matches!(first, Descriptor(_)) && (is_pseudo || !event.path.starts_with('/'));
     (!is_out || result != "ok").then_some(event)
+}
+
+/// Bytes written to each regular file by path, as far as the path says that it is one.
+pub fn written(calls: &[Call]) -> HashMap<String, u64> {
+    let mut sums = HashMap::new();
+    for call in calls {
+        let to = match call.name.as_str() {
+            "write" | "pwrite64" | "writev" | "pwritev" | "pwritev2" | "sendfile" => 0,
+            "splice" | "copy_file_range" => 2,
+            _ => continue,
+        };
+        let count = call.returned.split(' ').next().and_then(|count| count.parse::<u64>().ok()).unwrap_or(0);
+        let path = bracketed(call.at(to)).map(|path| escape(&path)).unwrap_or_default();
+        let is_file =
+            path.starts_with('/') && !["/dev/", "/proc/", "/sys/"].iter().any(|root| path.starts_with(root));
+        if count > 0 && is_file {
+            *sums.entry(path).or_insert(0) += count;
+        }
+    }
+    sums
 }
 
 /// Processes (not threads) with their ends, by pid: `exit N` or `signal NAME`.
