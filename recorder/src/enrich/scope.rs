@@ -50,6 +50,11 @@ impl Table {
         Self { mounts, pseudo, expires }
     }
 
+    /// Whether the table could be read.
+    fn is_known(&self) -> bool {
+        self.expires == u64::MAX
+    }
+
     /// The file system that a path lies in by name, when it is a pseudo one.
     fn pseudo_of(&self, path: &[u8]) -> Option<&Mount> {
         self.pseudo.iter().find(|point| below(path, point).is_some())?;
@@ -88,10 +93,15 @@ impl Scope {
         let Some(task) = &event.task else { return true };
         let process = ProcessId::new(task.pid, task.start);
         let Some(table) = self.table(task.mntns, process, event.mono, procfs) else { return true };
-        let Some(mount) = table.pseudo_of(path) else { return true };
-        let inside = below(path, &mount.point).unwrap_or_default();
-        let leads_out = mount.fstype == b"proc"
-            && inside.split(|&byte| byte == b'/').any(|part| WAYS_OUT.contains(&part));
+        let Some(mount) = table.pseudo_of(path) else {
+            // A namespace that is gone already: /proc is most likely what it is everywhere.
+            if !table.is_known() && below(path, b"/proc").is_some_and(leads_out_of_proc) {
+                event.flags |= flag::UNRESOLVED;
+            }
+            return true;
+        };
+        let leads_out =
+            mount.fstype == b"proc" && below(path, &mount.point).is_some_and(leads_out_of_proc);
         if leads_out {
             event.flags |= flag::UNRESOLVED;
         }
@@ -110,6 +120,11 @@ impl Scope {
         }
         self.tables.get(&namespace)
     }
+}
+
+/// Whether a name inside /proc goes through one of its links to elsewhere.
+fn leads_out_of_proc(inside: &[u8]) -> bool {
+    inside.split(|&byte| byte == b'/').any(|part| WAYS_OUT.contains(&part))
 }
 
 #[cfg(test)]
