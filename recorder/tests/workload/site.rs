@@ -180,7 +180,7 @@ impl Site {
             Shape::ProcFd if !self.has_proc => return None,
             Shape::ProcFd => {
                 let given = join(format!("/proc/self/fd/{}", self.dir_fd).as_bytes(), leaf);
-                plain(&given, given.clone())
+                plain(&given, given.clone()).flagged("unresolved")
             }
             Shape::DirFd => plain(leaf, real.clone()).below(self.dir_fd),
             Shape::DirFdParent => plain(&below_dir, real.clone()).below(self.parent_fd),
