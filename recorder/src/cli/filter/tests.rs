@@ -1,3 +1,5 @@
+//! Tests of `cli::filter`.
+
 use clap::Parser as _;
 
 use super::*;

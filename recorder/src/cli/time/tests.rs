@@ -1,3 +1,5 @@
+//! Tests of `cli::time`.
+
 use proptest::prelude::*;
 
 use super::*;

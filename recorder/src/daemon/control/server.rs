@@ -106,9 +106,8 @@ fn listen(path: &Path, store: &Path) -> Result<UnixListener, ControlError> {
     let mut hidden = path.as_os_str().to_owned();
     hidden.push(".new");
     let hidden = PathBuf::from(hidden);
-    match std::fs::remove_file(&hidden) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("replace")(error)),
-        _ => {}
+    if std::fs::symlink_metadata(&hidden).is_ok() {
+        std::fs::remove_file(&hidden).map_err(failed("replace"))?;
     }
     let listener = UnixListener::bind(&hidden).map_err(failed("listen on"))?;
     let group = std::fs::metadata(store).map_err(|source| ControlError::Io {

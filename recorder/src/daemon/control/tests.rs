@@ -1,3 +1,5 @@
+//! Tests of the control socket, with a real socket and no daemon.
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
