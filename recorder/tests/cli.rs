@@ -346,6 +346,28 @@ fn damage_is_named_and_the_rest_is_shown_but_it_is_70() {
 }
 
 #[test]
+fn a_line_that_is_no_event_is_named_and_the_rest_is_shown() {
+    let mut sandbox = Sandbox::empty();
+    sandbox.frame(&[
+        r#""kind":"gap","result":"ok","lost":1"#,
+        r#""kind":"gap","result":"ok","lost":}"#,
+        r#""kind":"gap","result":"ok","lost":3"#,
+    ]);
+    for format in ["human", "json", "csv"] {
+        for more in [&["-k", "gap"][..], &["-n", "3"], &["--grep", "gap"]] {
+            let ended = sandbox.run(&[&["query", "-o", format], more].concat());
+            assert_eq!(ended.code, 70, "{format} {more:?}");
+            assert!(
+                ended.err.contains("event 1 can't") || ended.err.contains("not an event"),
+                "{}",
+                ended.err
+            );
+            assert!(format != "json" || serde_json::from_str::<Vec<Value>>(&ended.out).unwrap().len() == 2);
+        }
+    }
+}
+
+#[test]
 fn without_a_daemon_follow_and_status_say_how_to_start_it() {
     let sandbox = Sandbox::with_events();
     let ended = sandbox.run(&["follow"]);

@@ -3,96 +3,24 @@
 //! A line is parsed only after the bytes that it must hold have been found in it, and a frame is decompressed only when
 //! its times allow a hit. Both only skip what cannot match; [`Filter::matches`] decides.
 
-use std::borrow::Cow;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+mod arguments;
 
-use clap::Args;
-use globset::{GlobBuilder, GlobMatcher};
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use memchr::memmem::Finder;
 
+pub use arguments::{FilterArguments, parse_time};
+use arguments::{Id, Kinds, Outcome};
+
 use super::UsageError;
-use super::time::{self, Reference};
 use super::users;
-use crate::event::Kind;
 use crate::event::record::{Head, Record, RecordError, Text};
 use crate::store::format::FrameHeader;
 
 /// How far an event's time may be outside the times in its frame's header, which name the first and the last event:
 /// events of different CPUs can be slightly out of order, and a frame spans a second around a step of the clock.
 const SLACK_NS: i64 = 10_000_000_000;
-
-/// The filter options of `query` and `follow`.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Filters (all must hold)")]
-pub struct FilterArguments {
-    /// Not before this time: today, "10m ago", -1h, boot, 2026-11-23 14:05, ...
-    #[arg(long, short = 'S', value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
-    since: Option<Timestamp>,
-    /// Not after this time
-    #[arg(long, short = 'U', value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
-    until: Option<Timestamp>,
-    /// Kinds of events, separated by commas; file_* means all that begin so
-    #[arg(long, short, value_name = "KIND", value_delimiter = ',', value_parser = parse_kinds)]
-    kind: Vec<Kinds>,
-    /// Process id
-    #[arg(long, short, value_name = "PID")]
-    pid: Option<u32>,
-    /// Real user id
-    #[arg(long, value_name = "UID", conflicts_with = "user")]
-    uid: Option<u32>,
-    /// User name: processes of this user, and logins (also failed ones) under this name
-    #[arg(long, short, value_name = "NAME")]
-    user: Option<String>,
-    /// User who logged in, whatever the process became since; none = no login behind it
-    #[arg(long, value_name = "UID", value_parser = parse_id, allow_hyphen_values = true)]
-    loginuid: Option<Id>,
-    /// Login session; none = no login behind it
-    #[arg(long, value_name = "ID", value_parser = parse_id, allow_hyphen_values = true)]
-    session: Option<Id>,
-    /// Program: * stops at /, ** does not; without a leading / in any directory
-    #[arg(long, value_name = "GLOB", value_parser = parse_glob)]
-    exe: Option<PathGlob>,
-    /// Path, or second path of a rename or link; /etc/ means everything below
-    #[arg(long, value_name = "GLOB", value_parser = parse_glob)]
-    path: Option<PathGlob>,
-    /// Host that recorded it
-    #[arg(long, value_name = "HOST")]
-    host: Option<String>,
-    /// Container id, or its beginning
-    #[arg(long, value_name = "ID")]
-    container: Option<String>,
-    /// ok, failed, or the name of an error such as EACCES
-    #[arg(long, value_name = "RESULT", value_parser = parse_result)]
-    result: Option<Outcome>,
-    /// Text in any field; case matters
-    #[arg(long, short, value_name = "TEXT")]
-    grep: Option<String>,
-}
-
-/// A user or session id; `None` is "unset".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Id(Option<u32>);
-
-/// The kinds that one word of `--kind` means.
-#[derive(Clone, Debug)]
-struct Kinds(Vec<Kind>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Outcome {
-    Ok,
-    Failed,
-    Error(String),
-}
-
-/// A glob over bytes and the literal text that every match holds.
-#[derive(Clone, Debug)]
-struct PathGlob {
-    matcher: GlobMatcher,
-    literal: String,
-}
 
 /// A predicate over event lines.
 #[derive(Clone, Debug)]
@@ -104,6 +32,8 @@ pub struct Filter {
     store_host: Option<String>,
     /// Bytes that a matching line holds, the longest first.
     needles: Vec<Finder<'static>>,
+    /// Only kind, result and time are asked for.
+    is_decided_by_head: bool,
 }
 
 impl Filter {
@@ -120,7 +50,8 @@ impl Filter {
         }
         let needles = needles(&arguments);
         let (since, until) = (arguments.since.map(time_text), arguments.until.map(time_text));
-        Ok(Self { arguments, uid, since, until, store_host, needles })
+        let is_decided_by_head = arguments.is_decided_by_head();
+        Ok(Self { arguments, uid, since, until, store_host, needles, is_decided_by_head })
     }
 
     /// The host that recorded this store, as its origin key says.
@@ -156,13 +87,18 @@ impl Filter {
         Candidates { filter: self, rest: data }
     }
 
-    /// Whether this line is asked for.
+    /// Whether this line is asked for. The rest of the line is only parsed when the filter depends on it.
     ///
     /// # Errors
-    /// When the line is not an event.
+    /// When the line is not an event, as far as it was parsed.
     pub fn matches(&self, line: &[u8]) -> Result<bool, RecordError> {
-        if Head::scan(line).is_some_and(|head| !self.matches_head(&head)) {
-            return Ok(false);
+        if let Some(head) = Head::scan(line) {
+            if !self.matches_head(&head) {
+                return Ok(false);
+            }
+            if self.is_decided_by_head && line.ends_with(b"}") {
+                return Ok(true);
+            }
         }
         let record = Record::parse(line)?;
         let head = Head {
@@ -250,22 +186,6 @@ fn holds_text(line: &[u8], text: &str) -> bool {
     serde_json::from_slice(line).is_ok_and(|value| holds(&value, text))
 }
 
-impl Outcome {
-    fn is(&self, result: &str) -> bool {
-        match self {
-            Self::Ok => result == "ok",
-            Self::Failed => result != "ok",
-            Self::Error(name) => result == name,
-        }
-    }
-}
-
-impl PathGlob {
-    fn matches(&self, path: &Option<Text<'_>>) -> bool {
-        path.as_ref().is_some_and(|path| self.matcher.is_match(Path::new(OsStr::from_bytes(&path.bytes()))))
-    }
-}
-
 /// What the bytes of every matching line hold.
 fn needles(asked: &FilterArguments) -> Vec<Finder<'static>> {
     let number = |name: &str, value: Option<u32>| value.map(|value| format!("\"{name}\":{value},"));
@@ -339,58 +259,6 @@ impl<'d> Iterator for Candidates<'_, 'd> {
         }
         None
     }
-}
-
-/// A time on the command line.
-pub(super) fn parse_time(text: &str) -> Result<Timestamp, time::TimeError> {
-    time::parse(text, &Reference::of_this_host())
-}
-
-fn parse_kinds(word: &str) -> Result<Kinds, String> {
-    let is_meant = |kind: &Kind| match word.strip_suffix('*') {
-        Some(beginning) => kind.name().starts_with(beginning),
-        None => kind.name() == word,
-    };
-    let kinds: Vec<Kind> = Kind::ALL.iter().copied().filter(is_meant).collect();
-    if kinds.is_empty() {
-        let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-        return Err(format!("no such kind; there are: {}", known.join(" ")));
-    }
-    Ok(Kinds(kinds))
-}
-
-fn parse_id(text: &str) -> Result<Id, String> {
-    match text {
-        "none" | "unset" | "-1" => Ok(Id(None)),
-        _ => text.parse().map(|id| Id(Some(id))).map_err(|_| "neither a number nor `none`".to_owned()),
-    }
-}
-
-fn parse_result(text: &str) -> Result<Outcome, String> {
-    let upper = text.to_ascii_uppercase();
-    let is_name = upper.strip_prefix('E').is_some_and(|rest| {
-        !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
-    });
-    match text {
-        "ok" => Ok(Outcome::Ok),
-        "failed" => Ok(Outcome::Failed),
-        _ if is_name => Ok(Outcome::Error(upper)),
-        _ => Err("neither `ok` nor `failed` nor the name of an error such as EACCES".to_owned()),
-    }
-}
-
-fn parse_glob(text: &str) -> Result<PathGlob, String> {
-    let mut pattern = if text.starts_with('/') { text.to_owned() } else { format!("**/{text}") };
-    if text.ends_with('/') {
-        pattern.push_str("**");
-    }
-    let glob =
-        GlobBuilder::new(&pattern).literal_separator(true).build().map_err(|error| error.to_string())?;
-    let literal = text.split(['*', '?', '[', ']', '{', '}', ',']).map(|part| plain_run(part, false));
-    // Inside of braces and brackets only one of several texts has to be there.
-    let has_choice = text.contains(['[', '{']);
-    let literal = if has_choice { literal.take(1).next() } else { literal.max_by_key(|part| part.len()) };
-    Ok(PathGlob { matcher: glob.compile_matcher(), literal: literal.unwrap_or_default().to_owned() })
 }
 
 #[cfg(test)]

@@ -68,8 +68,9 @@ pub fn run(store: &Path, arguments: Arguments) -> Result<Exit> {
             }
         }
     }
+    let problems = scan.problems() + printer.problems();
     let count = printer.finish()?;
-    if scan.problems() > 0 {
+    if problems > 0 {
         bail!("not everything could be read: what is shown may not be all");
     }
     if count == 0 && arguments.output.output == Format::Human {

@@ -129,6 +129,10 @@ fn senseless_options_are_refused() {
 fn lines_that_are_no_events_are_errors_not_misses() {
     assert!(filter(&[]).matches(b"{\"pid\":1}").is_err());
     assert!(filter(&[]).matches(b"\xff").is_err());
+    let line = line(1, "exec", "ok", "");
+    let cut = &line.as_bytes()[..line.len() - 4];
+    assert!(filter(&["--kind", "exec"]).matches(cut).is_err());
+    assert!(!filter(&["--kind", "fork"]).matches(cut).unwrap());
     let odd_time = b"{\"seq\":1,\"t\":\"soon\",\"mono\":1,\"kind\":\"gap\",\"result\":\"ok\"}";
     assert!(!filter(&["--since", "@1"]).matches(odd_time).unwrap());
     assert!(filter(&[]).matches(odd_time).unwrap());

@@ -9,11 +9,13 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use serde::de::IgnoredAny;
 
 pub use fields::{Fields, cell, table_text};
 pub use sink::Sink;
 
 use crate::enrich::users::Users;
+use crate::event::record::Head;
 
 /// The output options of every verb that shows events.
 #[derive(Clone, Debug, Args)]
@@ -110,6 +112,7 @@ pub struct Printer {
     colour: bool,
     is_terminal: bool,
     count: u64,
+    problems: u64,
     table: Vec<Vec<String>>,
     sink: Sink,
 }
@@ -140,30 +143,49 @@ impl Printer {
             colour: arguments.color.is_wanted(),
             is_terminal: io::stdout().is_terminal(),
             count: 0,
+            problems: 0,
             table: Vec::new(),
             sink,
         }
     }
 
-    /// Writes one event: its line as stored, without the newline.
+    /// Events that could not be shown.
+    #[must_use]
+    pub const fn problems(&self) -> u64 {
+        self.problems
+    }
+
+    /// Writes one event: its line as stored, without the newline. One that makes no sense is told on stderr.
     ///
     /// # Errors
-    /// When the output can't be written, or the line is no event.
+    /// When the output can't be written.
     pub fn event(&mut self, line: &[u8]) -> Result<()> {
+        match self.write(line) {
+            Err(error) if !error.is::<io::Error>() => {
+                self.problems += 1;
+                let number = Head::scan(line).map_or_else(String::new, |head| format!(" {}", head.seq));
+                eprintln!("recorder: event{number} can't be shown: {error}");
+                Ok(())
+            }
+            written => written,
+        }
+    }
+
+    fn write(&mut self, line: &[u8]) -> Result<()> {
         let is_first = self.count == 0;
-        self.count += 1;
         match self.format {
             Format::Human => human::write(&mut self.sink, line, &self.users, self.colour)?,
             Format::Jsonl => self.json_line(line)?,
             Format::Json => {
+                let _valid: IgnoredAny = serde_json::from_slice(line)?;
                 self.sink.write_all(if is_first { b"[\n" } else { b",\n" })?;
-                return self.json_object(line);
+                self.json_object(line)?;
             }
             Format::Csv => {
+                let cells = self.cells(line, fields::plain)?;
                 if is_first {
                     self.csv_header()?;
                 }
-                let cells = self.cells(line, fields::plain)?;
                 let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
                 fields::write_csv(&mut self.sink, &cells)?;
             }
@@ -172,6 +194,7 @@ impl Printer {
                 self.table.push(cells);
             }
         }
+        self.count += 1;
         Ok(())
     }
 
