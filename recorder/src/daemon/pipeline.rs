@@ -117,7 +117,7 @@ impl Pipeline {
         self.shared.add_events(decoded.class, 1);
         let event = match decoded.sample {
             Sample::Event(event) => self.enricher.enrich(event),
-            Sample::Pam(_) => None,
+            Sample::Pam(call) => self.enricher.pam(call),
         };
         if let Some(event) = event {
             self.lines.write(&event)?;
