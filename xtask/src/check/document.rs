@@ -16,10 +16,12 @@ pub struct Verbs {
 
 /// Checks README.md and docs/*.md against the verbs that the sources have.
 pub fn check(root: &Path) -> Result<Vec<Finding>> {
-    let verbs = Verbs {
+    let mut verbs = Verbs {
         recorder: verbs_of(&root.join("recorder/src/cli"))?,
         xtask: verbs_of(&root.join("xtask/src"))?,
     };
+    // The one verb that is a part of its own.
+    verbs.recorder.insert("daemon".to_owned());
     let mut findings = Vec::new();
     for path in documents(root)? {
         let text = fs::read_to_string(root.join(&path))
