@@ -65,6 +65,7 @@ offsets! {
     files_fdt = "files_struct.fdt",
     fdt_max_fds = "fdtable.max_fds",
     fdt_fd = "fdtable.fd",
+    fdt_open_fds = "fdtable.open_fds",
     file_path = "file.f_path",
     file_inode = "file.f_inode",
     file_mode = "file.f_mode",

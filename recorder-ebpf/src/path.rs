@@ -7,7 +7,7 @@ use recorder_common::sample::SAMPLE_MAX;
 use recorder_common::text::{TEXT_CUT, TEXT_DELETED, TEXT_HEADER, TEXT_MAX, TEXT_UNREACHABLE};
 
 use crate::maps::OFFSETS;
-use crate::read::{has, kernel, offset};
+use crate::read::{has, kernel, kernel_at, offset};
 use crate::sample::state_of;
 
 /// Components and mount crossings that are followed: more than a path of `PATH_MAX` can have.
@@ -22,6 +22,8 @@ const COMPONENT: u32 = 256;
 pub struct Walk {
     dentry: u64,
     mount: u64,
+    /// Root entry of `mount`.
+    mount_root: u64,
     /// Next byte to write.
     pub position: u64,
     /// Component bytes that may still come.
@@ -49,6 +51,7 @@ pub fn walk(area: *mut u8, address: u64) {
     let vfsmount: u64 = kernel(address, &OFFSETS.path_mnt);
     walk.dentry = kernel(address, &OFFSETS.path_dentry);
     walk.mount = vfsmount.wrapping_sub(offset(&OFFSETS.mount_mnt));
+    walk.mount_root = kernel(vfsmount, &OFFSETS.vfsmount_root);
     if vfsmount == 0 || walk.dentry == 0 {
         return;
     }
@@ -77,16 +80,14 @@ unsafe extern "C" fn step(_index: u32, context: *mut Context) -> i64 {
     // SAFETY: bpf_loop hands over the context that `walk` gave it.
     let area = unsafe { (*context).area };
     let walk = &mut state_of(area).walk;
-    let mount_root: u64 = kernel(walk.mount.wrapping_add(offset(&OFFSETS.mount_mnt)), &OFFSETS.vfsmount_root);
-    if walk.dentry == mount_root {
+    if walk.dentry == walk.mount_root {
         return cross(walk);
     }
-    let parent: u64 = kernel(walk.dentry, &OFFSETS.dentry_parent);
+    let (parent, name) = parent_and_name(walk.dentry);
     let is_root = parent == walk.dentry || parent == 0;
     if is_root && walk.steps != 0 {
         return 1;
     }
-    let name: u64 = kernel(walk.dentry.wrapping_add(offset(&OFFSETS.dentry_name)), &OFFSETS.qstr_name);
     // The bound stands right before the call, where the verifier of 6.1 wants to see it.
     let at = walk.position & 0x7fff;
     if at > LAST {
@@ -127,5 +128,17 @@ fn cross(walk: &mut Walk) -> i64 {
     }
     walk.dentry = kernel(walk.mount, &OFFSETS.mount_mountpoint);
     walk.mount = parent;
+    walk.mount_root = kernel(parent.wrapping_add(offset(&OFFSETS.mount_mnt)), &OFFSETS.vfsmount_root);
     0
+}
+
+/// `d_parent` and `d_name.name` of an entry: one read where they stand 16 bytes apart, as in every kernel so far.
+#[inline(always)]
+fn parent_and_name(dentry: u64) -> (u64, u64) {
+    let name = offset(&OFFSETS.dentry_name) + offset(&OFFSETS.qstr_name);
+    if name == offset(&OFFSETS.dentry_parent) + 16 {
+        let [parent, _hash_and_length, name]: [u64; 3] = kernel(dentry, &OFFSETS.dentry_parent);
+        return (parent, name);
+    }
+    (kernel(dentry, &OFFSETS.dentry_parent), kernel_at(dentry.wrapping_add(name)))
 }

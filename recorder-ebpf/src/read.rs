@@ -26,6 +26,31 @@ pub fn kernel<T: Copy + Default>(base: u64, field: &u32) -> T {
     kernel_at(base.wrapping_add(at))
 }
 
+/// Reads a member of a kernel object whose pointer the verifier knows the type of, without a helper call; zero when
+/// the field is absent. The kernel turns a fault into zero.
+///
+/// Known are the current task and every pointer read from a known object by this function.
+#[inline(always)]
+pub fn typed<T: Copy + Default>(base: u64, field: &u32) -> T {
+    let at = offset(field);
+    if at == ABSENT as u64 {
+        return T::default();
+    }
+    // SAFETY: the verifier accepts only loads that it has checked against the type of `base`.
+    unsafe { core::ptr::read_volatile((base as *const u8).add(at as usize).cast()) }
+}
+
+/// As [`typed`], for a member of a struct inside a struct.
+#[inline(always)]
+pub fn typed_inside<T: Copy + Default>(base: u64, outer: &u32, inner: &u32) -> T {
+    let (outer, inner) = (offset(outer), offset(inner));
+    if outer == ABSENT as u64 || inner == ABSENT as u64 {
+        return T::default();
+    }
+    // SAFETY: as in `typed`.
+    unsafe { core::ptr::read_volatile((base as *const u8).add((outer + inner) as usize).cast()) }
+}
+
 /// Reads a value at an address in kernel memory; zero when the read fails.
 #[inline(always)]
 pub fn kernel_at<T: Copy + Default>(address: u64) -> T {

@@ -5,7 +5,7 @@ use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid};
 use recorder_common::sample::{COMM_LEN, TaskId};
 
 use crate::maps::OFFSETS;
-use crate::read::{has, kernel, kernel_at, offset};
+use crate::read::{has, kernel, kernel_at, offset, typed, typed_inside};
 
 /// Address of the current `task_struct`.
 #[inline(always)]
@@ -27,23 +27,25 @@ pub fn start_of(task: u64) -> u64 {
     kernel(leader, &OFFSETS.task_start_boottime)
 }
 
-/// Everything that each event says about the current task.
+/// Everything that each event says about the current task, which `task` must be.
 #[inline(always)]
 pub fn identity(task: u64, id: &mut TaskId) {
     let pid_tgid = bpf_get_current_pid_tgid();
-    let parent: u64 = kernel(task, &OFFSETS.task_real_parent);
-    let cred: u64 = kernel(task, &OFFSETS.task_cred);
-    id.start = start_of(task);
-    id.parent_start = start_of(parent);
+    let parent: u64 = typed(task, &OFFSETS.task_real_parent);
+    let cred: u64 = typed(task, &OFFSETS.task_cred);
+    let leader: u64 = typed(task, &OFFSETS.task_group_leader);
+    let parent_leader: u64 = typed(parent, &OFFSETS.task_group_leader);
+    id.start = typed(leader, &OFFSETS.task_start_boottime);
+    id.parent_start = typed(parent_leader, &OFFSETS.task_start_boottime);
     // SAFETY: the helper takes nothing and returns an id.
     id.cgroup = unsafe { bpf_get_current_cgroup_id() };
     id.pid = (pid_tgid >> 32) as u32;
     id.tid = pid_tgid as u32;
-    id.ppid = kernel(parent, &OFFSETS.task_tgid);
-    id.uid = kernel(cred, &OFFSETS.cred_uid);
-    id.euid = kernel(cred, &OFFSETS.cred_euid);
-    id.gid = kernel(cred, &OFFSETS.cred_gid);
-    id.egid = kernel(cred, &OFFSETS.cred_egid);
+    id.ppid = typed(parent, &OFFSETS.task_tgid);
+    id.uid = typed(cred, &OFFSETS.cred_uid);
+    id.euid = typed(cred, &OFFSETS.cred_euid);
+    id.gid = typed(cred, &OFFSETS.cred_gid);
+    id.egid = typed(cred, &OFFSETS.cred_egid);
     id.loginuid = audit(task, &OFFSETS.task_loginuid);
     id.session = audit(task, &OFFSETS.task_sessionid);
     id.mntns = mount_namespace(task);
@@ -55,21 +57,21 @@ pub fn identity(task: u64, id: &mut TaskId) {
 /// An audit id; unset where the kernel is built without audit.
 #[inline(always)]
 fn audit(task: u64, field: &u32) -> u32 {
-    if has(field) { kernel(task, field) } else { u32::MAX }
+    if has(field) { typed(task, field) } else { u32::MAX }
 }
 
 #[inline(always)]
 fn mount_namespace(task: u64) -> u32 {
-    let nsproxy: u64 = kernel(task, &OFFSETS.task_nsproxy);
-    let ns: u64 = kernel(nsproxy, &OFFSETS.nsproxy_mnt_ns);
-    kernel(ns.wrapping_add(offset(&OFFSETS.mnt_namespace_ns)), &OFFSETS.ns_common_inum)
+    let nsproxy: u64 = typed(task, &OFFSETS.task_nsproxy);
+    let ns: u64 = typed(nsproxy, &OFFSETS.nsproxy_mnt_ns);
+    typed_inside(ns, &OFFSETS.mnt_namespace_ns, &OFFSETS.ns_common_inum)
 }
 
 /// `task_active_pid_ns`: the namespace of the deepest level of the task's pid.
 #[inline(always)]
 fn pid_namespace(task: u64) -> u32 {
-    let pid: u64 = kernel(task, &OFFSETS.task_thread_pid);
-    let level: u32 = kernel(pid, &OFFSETS.pid_level);
+    let pid: u64 = typed(task, &OFFSETS.task_thread_pid);
+    let level: u32 = typed(pid, &OFFSETS.pid_level);
     // struct upid { int nr; struct pid_namespace *ns; }: 16 bytes wherever `ns` is at 8.
     let upid = offset(&OFFSETS.pid_numbers) + (level as u64 & 31) * 16;
     let ns: u64 = kernel(pid.wrapping_add(upid), &OFFSETS.upid_ns);
@@ -79,19 +81,20 @@ fn pid_namespace(task: u64) -> u32 {
 /// `struct file` behind a descriptor of the current task; 0 when there is none.
 #[inline(always)]
 pub fn file_of(task: u64, descriptor: u32) -> u64 {
-    let (array, slots) = descriptor_table(task);
+    let (array, slots, _) = descriptor_table(task);
     if descriptor >= slots {
         return 0;
     }
     kernel_at(array.wrapping_add(descriptor as u64 * 8))
 }
 
-/// Array of `struct file *` of the current task, and how many descriptors it has room for.
+/// Descriptors of the current task, which `task` must be: array of `struct file *`, how many there is room for, and
+/// the bitmap of those in use.
 #[inline(always)]
-pub fn descriptor_table(task: u64) -> (u64, u32) {
-    let files: u64 = kernel(task, &OFFSETS.task_files);
-    let table: u64 = kernel(files, &OFFSETS.files_fdt);
-    (kernel(table, &OFFSETS.fdt_fd), kernel(table, &OFFSETS.fdt_max_fds))
+pub fn descriptor_table(task: u64) -> (u64, u32, u64) {
+    let files: u64 = typed(task, &OFFSETS.task_files);
+    let table: u64 = typed(files, &OFFSETS.files_fdt);
+    (typed(table, &OFFSETS.fdt_fd), typed(table, &OFFSETS.fdt_max_fds), typed(table, &OFFSETS.fdt_open_fds))
 }
 
 /// Arguments of the system call that is returning, as the caller set them.

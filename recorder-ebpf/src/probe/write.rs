@@ -142,54 +142,71 @@ fn close(file: u64, going: u64) -> Option<()> {
     Some(())
 }
 
-/// A pass over a descriptor table.
+/// A pass over the descriptors in use.
 #[repr(C)]
 struct Pass {
     array: u64,
+    bitmap: u64,
+    /// Descriptors of the current word that are still to be visited.
+    word: u64,
+    /// Number of the first descriptor of the next word.
+    next: u32,
     first: u32,
     last: u32,
     process: u32,
-    reserved: u32,
 }
 
 /// Reports every written file whose last references are descriptors `first..=last` of the current process.
 #[inline(always)]
 pub fn close_all(task: u64, first: u32, last: u32) {
-    let (array, slots) = task::descriptor_table(task);
-    let mut pass = Pass { array, first, last, process: task::tgid(), reserved: 0 };
-    let count = if slots > DESCRIPTORS { DESCRIPTORS } else { slots };
-    if array == 0 || first >= count {
+    let (array, bitmap, slots) = {
+        let (array, slots, bitmap) = task::descriptor_table(task);
+        (array, bitmap, if slots > DESCRIPTORS { DESCRIPTORS } else { slots })
+    };
+    if array == 0 || bitmap == 0 || first >= slots {
         return;
     }
+    let last = if last >= slots { slots - 1 } else { last };
+    let mut pass = Pass { array, bitmap, word: 0, next: first & !63, first, last, process: task::tgid() };
     // SAFETY: `visit` has the signature that bpf_loop calls, and `pass` outlives the loop.
-    unsafe { bpf_loop(count, visit as *mut _, (&raw mut pass).cast(), 0) };
+    unsafe { bpf_loop(slots + slots / 64 + 1, visit as *mut _, (&raw mut pass).cast(), 0) };
 }
 
-unsafe extern "C" fn visit(index: u32, pass: *mut Pass) -> i64 {
+/// Visits the next descriptor in use, or takes the next word of the bitmap.
+unsafe extern "C" fn visit(_index: u32, pass: *mut Pass) -> i64 {
     // SAFETY: bpf_loop hands over the context that `close_all` gave it.
     let pass = unsafe { &mut *pass };
-    if index < pass.first {
+    if pass.word == 0 {
+        if pass.next > pass.last {
+            return 1;
+        }
+        pass.word = kernel_at(pass.bitmap.wrapping_add(pass.next as u64 / 8));
+        pass.next += 64;
         return 0;
     }
-    if index > pass.last {
-        return 1;
+    let descriptor = pass.next.wrapping_sub(64).wrapping_add(pass.word.trailing_zeros());
+    pass.word &= pass.word - 1;
+    if descriptor >= pass.first && descriptor <= pass.last {
+        let file: u64 = kernel_at(pass.array.wrapping_add(descriptor as u64 * 8));
+        leave(file, pass.process);
     }
-    let file: u64 = kernel_at(pass.array.wrapping_add(index as u64 * 8));
-    if file == 0 {
-        return 0;
-    }
-    let Some(known) = WRITES.get_ptr_mut(file) else { return 0 };
-    // SAFETY: a map value. Several descriptors of one process may hold the file: the last one visited closes it.
+    0
+}
+
+/// One descriptor of `process` is going. Several may hold the same file: the last one visited closes it.
+#[inline(always)]
+fn leave(file: u64, process: u32) -> Option<()> {
+    let known = WRITES.get_ptr_mut(file)?;
+    // SAFETY: a map value; two processes that close at once can at worst lose a summary, never invent one.
     let seen = unsafe {
-        if (*known).closer != pass.process {
-            (*known).closer = pass.process;
+        if (*known).closer != process {
+            (*known).closer = process;
             (*known).seen = 0;
         }
         (*known).seen += 1;
         (*known).seen
     };
-    close(file, seen as u64);
-    0
+    close(file, seen as u64)
 }
 
 /// Hook: `syscalls:sys_exit_mmap`: shared writable mappings of files, which change them without a write.
