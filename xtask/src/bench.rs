@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: measurements. None is a test: a busy machine makes figures worse, not the code wrong.
 mod peers;
+mod pipeline;
+mod ratios;
 
 use anyhow::Result;
 
@@ -8,11 +10,14 @@ use anyhow::Result;
 pub enum Bench {
     /// The same loads with nothing, with auditd and with the recorder, interleaved; prints the ratios
     Peers(peers::Args),
+    /// Events through decode, enrich, line, chain, compression and disk
+    Pipeline(pipeline::Args),
 }
 
 /// Runs one measurement.
 pub fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Peers(args) => peers::run(args),
+        Bench::Pipeline(args) => pipeline::run(args),
     }
 }

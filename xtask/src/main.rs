@@ -31,7 +31,7 @@ enum Verb {
     Test,
     /// Check the house rules that are not lints
     Check,
-    /// Measure: the peers side by side
+    /// Measure: the pipeline, or the recorder beside its peers
     #[command(subcommand)]
     Bench(bench::Bench),
 }

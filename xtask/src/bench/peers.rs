@@ -1,4 +1,5 @@
 //! `bench peers`: the recorder's side of compare.sh, which owns the loads, the other peers and the fairness rules.
+use super::ratios;
 use crate::{build, command, setup, workspace};
 use anyhow::{Context as _, Result, bail};
 use std::path::PathBuf;
@@ -44,8 +45,14 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(loads) = &args.loads {
         script.args(["-l", loads]);
     }
-    if let Some(out) = &args.out {
-        script.arg("-o").arg(std::path::absolute(out)?);
-    }
-    command::run(script.arg(workspace::root().join("xtask/peer-recorder.sh")))
+    let own = workspace::target().join("xtask/peers.csv");
+    std::fs::create_dir_all(workspace::target().join("xtask"))?;
+    let out = std::path::absolute(args.out.as_ref().unwrap_or(&own))?;
+    script.arg("-o").arg(&out).arg(workspace::root().join("xtask/peer-recorder.sh"));
+    // Its own summary wants hardware counters; the figures are complete without it.
+    let outcome = command::run(&mut script);
+    let figures =
+        std::fs::read_to_string(&out).with_context(|| format!("no figures in {}", out.display()))?;
+    println!("\n{}figures: {}", ratios::table(&figures)?, out.display());
+    outcome.context("the comparison did not end well")
 }
