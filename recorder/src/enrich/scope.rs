@@ -100,8 +100,7 @@ impl Scope {
             }
             return true;
         };
-        let leads_out =
-            mount.fstype == b"proc" && below(path, &mount.point).is_some_and(leads_out_of_proc);
+        let leads_out = mount.fstype == b"proc" && below(path, &mount.point).is_some_and(leads_out_of_proc);
         if leads_out {
             event.flags |= flag::UNRESOLVED;
         }

@@ -15,7 +15,7 @@ pub fn table(csv: &str) -> Result<String> {
     let names: Vec<&str> = lines.next().context("the figures are empty")?.split(',').collect();
     let rows: Vec<Row<'_>> = lines.map(|line| names.iter().copied().zip(line.split(',')).collect()).collect();
     let mut table = format!(
-        "{:<10}{:<12}{:>8}{:>11}{:>10}{:>10}{:>7}{:>9}\n",
+        "{:<10}{:<12}{:>8}{:>13}{:>10}{:>10}{:>7}{:>9}\n",
         "load", "peer", "wall x", "total CPU x", "us/event", "events", "lost", "B/event"
     );
     let mut pairs: Vec<(&str, &str)> =
@@ -49,8 +49,10 @@ fn line(load: &str, peer: &str, runs: &Runs<'_>, base: &Runs<'_>) -> String {
     let extra = runs.median(total) - base.median(total);
     let lost: f64 = runs.0.iter().map(|row| number(row, "lost")).sum();
     let (wall, cpu) = (runs.median(wall) / base.median(wall), runs.median(total) / base.median(total));
-    let (price, bytes) = (extra / events * 1e6, runs.median(|row| number(row, "bytes")) / events);
-    format!("{load:<10}{peer:<12}{wall:>8.2}{cpu:>11.2}{price:>10.2}{events:>10.0}{lost:>7.0}{bytes:>9.1}\n")
+    let bytes = runs.median(|row| number(row, "bytes")) / events;
+    // A load that makes no events has a slowdown, but no price of an event.
+    let price = if events < 100.0 { "-".to_owned() } else { format!("{:.2}", extra / events * 1e6) };
+    format!("{load:<10}{peer:<12}{wall:>8.2}{cpu:>13.2}{price:>10}{events:>10.0}{lost:>7.0}{bytes:>9.1}\n")
 }
 
 fn text<'a>(row: &Row<'a>, name: &str) -> &'a str {

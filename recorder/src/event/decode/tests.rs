@@ -1,3 +1,5 @@
+//! Samples as probes write them, whole and broken.
+
 use proptest::prelude::*;
 use recorder_common::sample::FIXED;
 

@@ -1,3 +1,5 @@
+//! Lines as readers get them: the documented examples, and bytes that are no text.
+
 use std::borrow::Cow;
 use std::fs;
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! Lines read back: whole, cut, and made by someone else.
+
 use serde_json::Value as Json;
 
 use super::*;
