@@ -267,7 +267,7 @@ fn filling(class: Class) -> bool {
 
 /// Counts a sample that was never written: it takes a number, so the hole shows.
 #[inline(always)]
-fn count_loss(class: Class) {
+pub fn count_loss(class: Class) {
     if let Some(counters) = COUNTERS.get_ptr_mut(class as u32) {
         // SAFETY: a per-CPU map value, touched only by atomic operations.
         unsafe {
@@ -279,7 +279,7 @@ fn count_loss(class: Class) {
 
 /// Takes the first free scratch space of this CPU.
 #[inline(always)]
-fn claim() -> Option<*mut u8> {
+pub fn claim() -> Option<*mut u8> {
     let busy = BUSY.get_ptr_mut(0)?.cast::<u64>();
     let mut slot = 0;
     while slot < SLOTS {
@@ -294,8 +294,9 @@ fn claim() -> Option<*mut u8> {
     None
 }
 
+/// Gives a scratch space back.
 #[inline(always)]
-fn release(area: *mut u8) {
+pub fn release(area: *mut u8) {
     if let Some(busy) = BUSY.get_ptr_mut(0) {
         let slot = state_of(area).slot as usize & (SLOTS as usize - 1);
         // SAFETY: the mask keeps the slot below the array's length.

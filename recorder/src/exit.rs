@@ -29,6 +29,7 @@ pub const TABLE: &[(&str, u8, &str)] = &[
     ("query follow show", 1, "nothing found"),
     ("status", 0, "recording"),
     ("status", 1, "not recording"),
+    ("probe", 1, "a hook is missing"),
     ("config check", 1, "the configuration is not valid"),
     ("verify", 0, "VERIFIED to a fresh, anchored head"),
     ("verify", 1, "VERIFIED WITH WARNINGS"),

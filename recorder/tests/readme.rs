@@ -1,4 +1,6 @@
 //! What README.md shows first is what happens: its session is run as it stands, only elsewhere.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::path::Path;
 use std::process::Command;
 

@@ -12,7 +12,7 @@ use recorder_common::text::Tag;
 use super::{exit_of, is_retry, pick};
 use crate::maps::{WRITES, Written};
 use crate::read::kernel_at;
-use crate::sample::{Sample, Urgency};
+use crate::sample::{Sample, Urgency, claim, count_loss, release};
 use crate::{atomic, files, task};
 
 const PROT_WRITE: u64 = 2;
@@ -142,7 +142,7 @@ fn close(file: u64, going: u64) -> Option<()> {
     Some(())
 }
 
-/// A pass over the descriptors in use.
+/// A pass over the descriptors in use. It lives in scratch space for the reason that `sample::State` does.
 #[repr(C)]
 struct Pass {
     array: u64,
@@ -159,23 +159,29 @@ struct Pass {
 /// Reports every written file whose last references are descriptors `first..=last` of the current process.
 #[inline(always)]
 pub fn close_all(task: u64, first: u32, last: u32) {
-    let (array, bitmap, slots) = {
-        let (array, slots, bitmap) = task::descriptor_table(task);
-        (array, bitmap, if slots > DESCRIPTORS { DESCRIPTORS } else { slots })
-    };
+    let (array, slots, bitmap) = task::descriptor_table(task);
+    let slots = if slots > DESCRIPTORS { DESCRIPTORS } else { slots };
     if array == 0 || bitmap == 0 || first >= slots {
         return;
     }
+    let Some(area) = claim() else {
+        count_loss(Class::Files);
+        return;
+    };
     let last = if last >= slots { slots - 1 } else { last };
-    let mut pass = Pass { array, bitmap, word: 0, next: first & !63, first, last, process: task::tgid() };
-    // SAFETY: `visit` has the signature that bpf_loop calls, and `pass` outlives the loop.
-    unsafe { bpf_loop(slots + slots / 64 + 1, visit as *mut _, (&raw mut pass).cast(), 0) };
+    let pass = Pass { array, bitmap, word: 0, next: first & !63, first, last, process: task::tgid() };
+    // SAFETY: the area is larger than a pass, 8-aligned, and claimed here.
+    unsafe { area.cast::<Pass>().write(pass) };
+    let mut context = area;
+    // SAFETY: `visit` has the signature that bpf_loop calls, and `context` outlives the loop.
+    unsafe { bpf_loop(slots + slots / 64 + 1, visit as *mut _, (&raw mut context).cast(), 0) };
+    release(area);
 }
 
 /// Visits the next descriptor in use, or takes the next word of the bitmap.
-unsafe extern "C" fn visit(_index: u32, pass: *mut Pass) -> i64 {
-    // SAFETY: bpf_loop hands over the context that `close_all` gave it.
-    let pass = unsafe { &mut *pass };
+unsafe extern "C" fn visit(_index: u32, context: *mut *mut u8) -> i64 {
+    // SAFETY: bpf_loop hands over the context that `close_all` gave it: a pointer to the pass.
+    let pass = unsafe { &mut *(*context).cast::<Pass>() };
     if pass.word == 0 {
         if pass.next > pass.last {
             return 1;

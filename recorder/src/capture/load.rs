@@ -135,17 +135,29 @@ fn chain(error: &dyn std::error::Error) -> String {
     let mut text = String::new();
     let mut next = Some(error);
     while let Some(error) = next {
-        let line = error.to_string();
-        let line = line.lines().next().unwrap_or_default();
-        if !text.contains(line) {
+        let line = brief(&error.to_string());
+        if !text.contains(&line) {
             if !text.is_empty() {
                 text.push_str(": ");
             }
-            text.push_str(line);
+            text.push_str(&line);
         }
         next = error.source();
     }
     text
+}
+
+/// The first line, and of a verifier's log the line with the reason: the last one before its statistics.
+fn brief(text: &str) -> String {
+    let is_statistics = |line: &&str| {
+        ["verification time", "stack depth", "processed "].iter().any(|word| line.starts_with(word))
+    };
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    match lines.rfind(|line| !is_statistics(line)) {
+        Some(reason) => format!("{first} ... {reason}"),
+        None => first.to_owned(),
+    }
 }
 
 fn attach_all(ebpf: &mut Ebpf) -> Result<Vec<ProbeRow>, CaptureError> {

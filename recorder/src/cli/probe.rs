@@ -44,7 +44,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
         Format::Table => table(&probes),
     };
     io::stdout().write_all(text.as_bytes())?;
-    Ok(Exit::OK)
+    let complete = probes.iter().all(|probe| probe.state != ProbeState::Missing);
+    Ok(if complete { Exit::OK } else { Exit::NOTHING })
 }
 
 #[cfg(feature = "capture")]
