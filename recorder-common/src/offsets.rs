@@ -66,6 +66,7 @@ offsets! {
     fdt_max_fds = "fdtable.max_fds",
     fdt_fd = "fdtable.fd",
     fdt_open_fds = "fdtable.open_fds",
+    fdt_close_on_exec = "fdtable.close_on_exec",
     file_path = "file.f_path",
     file_inode = "file.f_inode",
     file_mode = "file.f_mode",

@@ -81,7 +81,7 @@ fn pid_namespace(task: u64) -> u32 {
 /// `struct file` behind a descriptor of the current task; 0 when there is none.
 #[inline(always)]
 pub fn file_of(task: u64, descriptor: u32) -> u64 {
-    let (array, slots, _) = descriptor_table(task);
+    let (array, slots, _) = descriptor_table(task, &OFFSETS.fdt_open_fds);
     if descriptor >= slots {
         return 0;
     }
@@ -89,12 +89,12 @@ pub fn file_of(task: u64, descriptor: u32) -> u64 {
 }
 
 /// Descriptors of the current task, which `task` must be: array of `struct file *`, how many there is room for, and
-/// the bitmap of those in use.
+/// the bitmap that `bits` names (`open_fds` or `close_on_exec`).
 #[inline(always)]
-pub fn descriptor_table(task: u64) -> (u64, u32, u64) {
+pub fn descriptor_table(task: u64, bits: &u32) -> (u64, u32, u64) {
     let files: u64 = typed(task, &OFFSETS.task_files);
     let table: u64 = typed(files, &OFFSETS.files_fdt);
-    (typed(table, &OFFSETS.fdt_fd), typed(table, &OFFSETS.fdt_max_fds), typed(table, &OFFSETS.fdt_open_fds))
+    (typed(table, &OFFSETS.fdt_fd), typed(table, &OFFSETS.fdt_max_fds), typed(table, bits))
 }
 
 /// Arguments of the system call that is returning, as the caller set them.

@@ -50,6 +50,14 @@ fn exec(task: u64, bprm: u64) -> Option<()> {
     Some(())
 }
 
+/// Hook: `tp_btf/sched_prepare_exec(task, bprm)`, since 6.10: past the point of no return, before descriptors are
+/// closed on exec.
+#[btf_tracepoint(function = "sched_prepare_exec")]
+pub fn process_prepare_exec(_ctx: BtfTracePointContext) -> i32 {
+    super::write::close_all(task::current(), &OFFSETS.fdt_close_on_exec, 0, u32::MAX);
+    0
+}
+
 /// The program's file lends its owner or group, and the process took it.
 #[inline(always)]
 fn flag_setuid(sample: &mut Sample) {
@@ -92,7 +100,7 @@ fn exit(task: u64) -> Option<()> {
     if kernel::<u32>(signal, &OFFSETS.signal_live) != 0 {
         return None;
     }
-    super::write::close_all(task, 0, u32::MAX);
+    super::write::close_all(task, &OFFSETS.fdt_open_fds, 0, u32::MAX);
     let sample = Sample::begin(Class::Critical, Kind::Exit as u16)?;
     sample.body().arg[0] = kernel::<u32>(task, &OFFSETS.task_exit_code) as u64;
     sample.send(Urgency::Batch);

@@ -10,7 +10,7 @@ use recorder_common::sample::flag;
 use recorder_common::text::Tag;
 
 use super::{exit_of, is_retry, pick};
-use crate::maps::{WRITES, Written};
+use crate::maps::{OFFSETS, WRITES, Written};
 use crate::read::kernel_at;
 use crate::sample::{Sample, Urgency, claim, count_loss, release};
 use crate::{atomic, files, task};
@@ -108,7 +108,7 @@ pub fn close_range_enter(ctx: TracePointContext) -> u32 {
     let [first, last, flags] = unsafe { ctx.as_ptr().cast::<u8>().add(16).cast::<[u64; 3]>().read() };
     // CLOSE_RANGE_CLOEXEC closes nothing now.
     if flags & 4 == 0 {
-        close_all(task::current(), first as u32, last as u32);
+        close_all(task::current(), &OFFSETS.fdt_open_fds, first as u32, last as u32);
     }
     0
 }
@@ -156,10 +156,11 @@ struct Pass {
     process: u32,
 }
 
-/// Reports every written file whose last references are descriptors `first..=last` of the current process.
+/// Reports every written file whose last references are descriptors `first..=last` of the current process, of those
+/// that the bitmap `bits` holds.
 #[inline(always)]
-pub fn close_all(task: u64, first: u32, last: u32) {
-    let (array, slots, bitmap) = task::descriptor_table(task);
+pub fn close_all(task: u64, bits: &u32, first: u32, last: u32) {
+    let (array, slots, bitmap) = task::descriptor_table(task, bits);
     let slots = if slots > DESCRIPTORS { DESCRIPTORS } else { slots };
     if array == 0 || bitmap == 0 || first >= slots {
         return;

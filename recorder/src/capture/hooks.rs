@@ -49,7 +49,7 @@ impl Hook {
     /// Recording without this hook would be no record at all.
     #[must_use]
     pub fn is_essential(&self) -> bool {
-        matches!(self.place, Place::Btf(_))
+        matches!(self.kind, Kind::Fork | Kind::Exec | Kind::Exit)
     }
 }
 
@@ -71,6 +71,11 @@ pub fn hooks() -> Vec<Hook> {
     let mut hooks = vec![
         Hook { program: "process_fork", place: Place::Btf("sched_process_fork"), kind: Kind::Fork },
         Hook { program: "process_exec", place: Place::Btf("sched_process_exec"), kind: Kind::Exec },
+        Hook {
+            program: "process_prepare_exec",
+            place: Place::Btf("sched_prepare_exec"),
+            kind: Kind::FileWrite,
+        },
         Hook { program: "process_exit", place: Place::Btf("sched_process_exit"), kind: Kind::Exit },
     ];
     for call in CALLS {

@@ -118,8 +118,14 @@ fn check_tracefs() -> Result<(), CaptureError> {
     Err(CaptureError::Permission { what: "reading /sys/kernel/tracing".to_owned() })
 }
 
-fn has_tracepoint(name: &str) -> bool {
-    TRACEFS.iter().any(|root| Path::new(root).join("events/syscalls").join(name).is_dir())
+/// Whether the running kernel has the place at all.
+fn is_in_kernel(place: &Place) -> bool {
+    let event = match place {
+        Place::Btf(name) => Path::new("events/sched").join(name),
+        Place::Tracepoint(name) => Path::new("events/syscalls").join(name),
+        Place::Pam { .. } => return true,
+    };
+    TRACEFS.iter().any(|root| Path::new(root).join(&event).is_dir())
 }
 
 fn load_error(error: &aya::EbpfError) -> CaptureError {
@@ -169,10 +175,9 @@ fn attach_all(ebpf: &mut Ebpf) -> Result<Vec<ProbeRow>, CaptureError> {
     let mut loaded = HashMap::new();
     let mut rows = Vec::new();
     for hook in hooks() {
-        if let Place::Tracepoint(name) = &hook.place
-            && !has_tracepoint(name)
-        {
-            rows.push(ProbeRow::new(&hook, State::Absent, Some("this kernel has no such call".to_owned())));
+        if !is_in_kernel(&hook.place) {
+            let why = "this kernel has no such call or tracepoint".to_owned();
+            rows.push(ProbeRow::new(&hook, State::Absent, Some(why)));
             continue;
         }
         let outcome = match loaded.get(hook.program) {
