@@ -9,6 +9,8 @@ use std::time::Instant;
 
 /// Lines shown of a failed stage that has no list of failures.
 const TAIL: usize = 60;
+/// Characters shown of a line.
+const WIDTH: usize = 300;
 
 /// Numbers the stages.
 pub struct Stages {
@@ -50,7 +52,7 @@ impl Stages {
                 lines.iter().filter(|line| line.starts_with(SKIPPED)).for_each(|line| println!("    {line}"));
             }
             Ok(Output { success: false, lines }) => {
-                telling(&lines).iter().for_each(|line| println!("    {line}"));
+                telling(&lines).iter().for_each(|line| println!("    {}", cut(line)));
                 println!("{label} FAILED ({seconds} s){counts}; all of it is in {}", log(name).display());
                 // A build that failed, or a test program that crashed, has no result line of its own.
                 sums.failed = sums.failed.max(1);
@@ -115,6 +117,15 @@ fn show_progress(text: &str) {
         let short: String = text.chars().filter(|c| !c.is_control()).take(100).collect();
         let _ = write!(stderr, "\r\x1b[K{short}{}", if short.is_empty() { "" } else { "\r" });
     }
+}
+
+/// The beginning of a line: some tests compare paths of 4,000 bytes. The log has it whole.
+fn cut(line: &str) -> String {
+    let mut short: String = line.chars().take(WIDTH).collect();
+    if short.len() < line.len() {
+        short.push_str(" [...]");
+    }
+    short
 }
 
 /// What a person needs of a failed stage: the output of failed tests and compile errors, else the last lines.
