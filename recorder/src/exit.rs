@@ -11,7 +11,7 @@ impl Exit {
     pub const OK: Self = Self(0);
     /// Asked for, but nothing is there: no such event, not recording, not valid.
     pub const NOTHING: Self = Self(1);
-    /// The command line makes no sense.
+    /// The command line or the configuration makes no sense.
     pub const USAGE: Self = Self(64);
     /// It could not be done.
     pub const FAILED: Self = Self(70);
@@ -37,7 +37,7 @@ pub const TABLE: &[(&str, u8, &str)] = &[
     ("verify", 3, "INCOMPLETE: the range is not there or cannot be read"),
     ("verify", 4, "STALE: the newest anchor is too old"),
     ("verify", 5, "UNANCHORED: consistent, but no trusted anchor"),
-    ("every verb", 64, "usage: the command line makes no sense"),
+    ("every verb", 64, "usage: the command line or the configuration makes no sense"),
     ("every verb", 70, "could not do it, or not all of it"),
 ];
 

@@ -63,3 +63,32 @@ pub enum CaptureError {
     #[error("waiting for events: {0}")]
     Wait(#[from] std::io::Error),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::CaptureError;
+
+    /// Kernels that lack these can't be had for a test; what people are told can.
+    #[test]
+    fn what_a_kernel_lacks_is_named_with_the_way_out() {
+        let path = "/sys/kernel/btf/vmlinux".into();
+        let no_btf = CaptureError::NoBtf { path, why: "No such file or directory".to_owned() }.to_string();
+        assert!(no_btf.starts_with("/sys/kernel/btf/vmlinux: No such file"), "{no_btf}");
+        assert!(no_btf.contains("CONFIG_DEBUG_INFO_BTF"), "{no_btf}");
+        let no_tracefs = CaptureError::NoTracefs.to_string();
+        assert!(no_tracefs.contains("`mount -t tracefs none /sys/kernel/tracing`"), "{no_tracefs}");
+        let refused = CaptureError::Permission { what: "BPF_PROG_LOAD".to_owned() }.to_string();
+        assert!(refused.contains("BPF_PROG_LOAD") && refused.contains("run as root"), "{refused}");
+    }
+
+    #[test]
+    fn no_btf_is_what_a_missing_or_broken_file_gives() {
+        let broken = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(broken.path(), b"no type information").unwrap();
+        for path in [std::path::Path::new("/nonexistent/btf"), broken.path()] {
+            let error = super::offsets::resolve(path).err().unwrap();
+            assert!(matches!(&error, CaptureError::NoBtf { .. }), "{error}");
+            assert!(error.to_string().starts_with(path.to_str().unwrap()), "{error}");
+        }
+    }
+}

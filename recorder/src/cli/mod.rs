@@ -24,7 +24,7 @@ use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::daemon;
 use crate::daemon::control::DEFAULT_STORE;
 use crate::exit::{self, Exit};
@@ -166,7 +166,8 @@ fn fail(error: &anyhow::Error) -> Exit {
         return Exit::OK;
     }
     eprintln!("recorder: {}", message(error));
-    if error.is::<UsageError>() { Exit::USAGE } else { Exit::FAILED }
+    // The unit does not restart after a usage error: a wrong configuration stays wrong.
+    if error.is::<UsageError>() || error.is::<ConfigError>() { Exit::USAGE } else { Exit::FAILED }
 }
 
 #[cfg(test)]

@@ -139,7 +139,15 @@ impl Pipeline {
             self.lines.lost += loss.count;
             self.shared.add_lost(loss.class, loss.count);
             let (class, cpu) = (loss.class.name(), loss.cpu);
-            tracing::error!(class, cpu, count = loss.count, ring_full = loss.ring_full, "events were lost");
+            let raise = (loss.ring_full > 0).then(|| format!("capture.ring_{class}"));
+            tracing::error!(
+                class,
+                cpu,
+                count = loss.count,
+                ring_full = loss.ring_full,
+                raise,
+                "events were lost"
+            );
             self.lines.write(&about::loss(self.settled, &loss, self.lines.offset()))?;
         }
         Ok(())

@@ -17,6 +17,28 @@ const KEPT: CapabilitySet = CapabilitySet::LINUX_IMMUTABLE
     .union(CapabilitySet::SYS_PTRACE)
     .union(CapabilitySet::CHOWN);
 
+/// Needed to load and attach the probes.
+const NEEDED: CapabilitySet = CapabilitySet::BPF.union(CapabilitySet::PERFMON);
+
+/// Recording was asked for by somebody who may not.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "recording needs root, or CAP_BPF and CAP_PERFMON: start it with `sudo recorder daemon`, or by the unit with \
+     `sudo systemctl start recorder`"
+)]
+pub struct NotAllowed;
+
+/// Refuses before anything is made: a store that was begun by the wrong user would be refused to the right one.
+///
+/// # Errors
+/// [`NotAllowed`] without the capabilities that attaching needs. A kernel that doesn't tell them is asked later.
+pub fn check_before_attach() -> Result<(), NotAllowed> {
+    match capabilities(None) {
+        Ok(held) if !held.effective.contains(NEEDED) => Err(NotAllowed),
+        _ => Ok(()),
+    }
+}
+
 /// No core dumps, and no tracing by other programs of the same user: memory holds the keys that sign.
 ///
 /// # Errors

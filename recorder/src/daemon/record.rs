@@ -36,6 +36,7 @@ pub fn run(options: &Options) -> Result<()> {
         Some(store) => config.at(store),
         None => config,
     };
+    privileges::check_before_attach()?;
     let boot = boot_id()?;
     let stop = stop_on_signals()?;
     let (writer, recovery) = open_store(&config, &boot)?;

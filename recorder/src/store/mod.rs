@@ -69,7 +69,7 @@ pub struct Torn {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The system refused.
-    #[error("{path}: {action} failed: {source}", path = path.display())]
+    #[error("{path}: {action} failed: {source}{}", way_out(source), path = path.display())]
     Io {
         /// File or directory.
         path: PathBuf,
@@ -89,7 +89,7 @@ pub enum StoreError {
         what: FormatError,
     },
     /// A second writer.
-    #[error("{path}: the store is in use by another recorder (pid {})", pid.map_or("unknown".to_owned(), |pid| pid.to_string()), path = path.display())]
+    #[error("{path}: the store is in use by another recorder (pid {}); stop that one, or name another store with --store", pid.map_or("unknown".to_owned(), |pid| pid.to_string()), path = path.display())]
     InUse {
         /// The store.
         path: PathBuf,
@@ -142,6 +142,15 @@ pub enum StoreError {
     /// A frame that can't be written as it is.
     #[error("refused a frame: {0}")]
     Input(&'static str),
+}
+
+/// What to do about a system error, where that is always the same.
+fn way_out(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    if matches!(error.kind(), QuotaExceeded | StorageFull) {
+        return "; make room, then start the recorder again: it goes on behind what is there and says what was missed";
+    }
+    ""
 }
 
 impl StoreError {
