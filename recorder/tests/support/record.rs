@@ -47,12 +47,25 @@ impl Record {
 
 /// The events of one process and its descendants, found by process keys: a pid may be used again, a key not.
 pub fn tree(events: &[Record], root: u64) -> Vec<Record> {
-    let mut keys: HashSet<String> = events
+    let keys: HashSet<String> = events
         .iter()
         .filter(|event| event.kind() == "fork" && event.number("child") == Some(root))
         .filter_map(|event| event.text("child_key").map(str::to_owned))
         .collect();
     assert_eq!(keys.len(), 1, "one process with pid {root} was made while recording");
+    grow(events, keys)
+}
+
+/// The events of everything that one process, itself older than the recording, started meanwhile.
+pub fn started_by(events: &[Record], parent: u64) -> Vec<Record> {
+    let is_fork = |event: &&Record| event.kind() == "fork" && event.pid() == parent;
+    let children = events.iter().filter(is_fork);
+    let keys = children.filter_map(|event| event.text("child_key").map(str::to_owned)).collect();
+    grow(events, keys)
+}
+
+/// The events of these processes and their descendants.
+fn grow(events: &[Record], mut keys: HashSet<String>) -> Vec<Record> {
     let mut grown = true;
     while grown {
         let born: Vec<String> = events
