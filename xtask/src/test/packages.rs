@@ -1,5 +1,5 @@
-//! Programs that the live tests drive: real logins, independent witnesses. Installed only on a CI machine.
-use crate::command;
+//! Programs that tests drive: real logins, independent witnesses and readers. Installed only on a CI machine.
+use crate::{command, workspace};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -19,12 +19,13 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("setfattr", "attr"),
     ("git", "git"),
     ("systemd-analyze", "systemd"),
+    ("python3", "python3"),
 ];
 
 /// Keeps package scripts from starting services; ours only while we install.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// Installs what is missing when `CI=true`; else names it, and the tests that need it skip themselves.
+/// Installs what is missing when `CI=true` and root; else names it, and the tests that need it skip themselves.
 pub fn prepare() -> Result<()> {
     let missing: Vec<&str> = PROGRAMS
         .iter()
@@ -34,11 +35,11 @@ pub fn prepare() -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    if std::env::var("CI").as_deref() != Ok("true") {
-        println!("    not installed, so some live tests will skip themselves: {}", missing.join(" "));
+    if !workspace::is_root() || std::env::var("CI").as_deref() != Ok("true") {
+        println!("    not installed, so some tests will skip themselves: {}", missing.join(" "));
         return Ok(());
     }
-    println!("    installing for the live tests: {}", missing.join(" "));
+    println!("    installing for the tests: {}", missing.join(" "));
     let _policy = Policy::deny_starts()?;
     command::output(apt().args(["update", "-q"]))?;
     let install = ["install", "-y", "-q", "--no-install-recommends", "--no-upgrade"];
