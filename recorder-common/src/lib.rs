@@ -12,9 +12,6 @@ pub mod sample;
 pub mod syscall;
 pub mod text;
 
-/// Version of this ABI. Probes and daemon are built together, so a difference is a build fault, not an upgrade.
-pub const ABI_VERSION: u32 = 1;
-
 /// The user side may view these as plain bytes.
 #[cfg(feature = "user")]
 mod plain {

@@ -8,6 +8,7 @@ use aya_ebpf::helpers::generated::{
     bpf_ktime_get_boot_ns, bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_probe_read_user_str,
     bpf_ringbuf_output, bpf_ringbuf_query,
 };
+use aya_ebpf::maps::RingBuf;
 use recorder_common::class::Class;
 use recorder_common::sample::{Body, FIXED, Header, SAMPLE_MAX};
 use recorder_common::text::{TEXT_CUT, TEXT_FAULT, TEXT_HEADER, TEXT_MAX, Tag};
@@ -222,17 +223,22 @@ impl Sample {
             header.sequence = unsafe { atomic::fetch_add(&raw mut (*counters).sequence, 1) };
             // SAFETY: a lost update of this time stamp costs one wake-up more or less.
             let flags = wake_flags(class, urgency, header.mono, unsafe { &mut (*counters).woken });
-            let ring = match class {
-                Class::Critical => (&raw const CRITICAL).cast_mut(),
-                Class::Files => (&raw const FILES).cast_mut(),
-            };
             // SAFETY: length <= SAMPLE_MAX, which is inside the area.
-            if unsafe { bpf_ringbuf_output(ring.cast(), self.area.cast(), length, flags) } != 0 {
+            if unsafe { bpf_ringbuf_output(ring_of(class).cast(), self.area.cast(), length, flags) } != 0 {
                 // SAFETY: as for the sequence number.
                 unsafe { atomic::fetch_add(&raw mut (*counters).dropped, 1) };
             }
         }
         release(self.area);
+    }
+}
+
+/// The ring of a class.
+#[inline(always)]
+fn ring_of(class: Class) -> *mut RingBuf {
+    match class {
+        Class::Critical => (&raw const CRITICAL).cast_mut(),
+        Class::Files => (&raw const FILES).cast_mut(),
     }
 }
 
@@ -254,10 +260,7 @@ fn wake_flags(class: Class, urgency: Urgency, now: u64, woken: &mut u64) -> u64 
 /// Whether a quarter of the ring waits to be read.
 #[inline(always)]
 fn filling(class: Class) -> bool {
-    let ring = match class {
-        Class::Critical => (&raw const CRITICAL).cast_mut(),
-        Class::Files => (&raw const FILES).cast_mut(),
-    };
+    let ring = ring_of(class);
     // SAFETY: a ring buffer map; the helper only reads it.
     unsafe {
         bpf_ringbuf_query(ring.cast(), BPF_RB_AVAIL_DATA as u64)

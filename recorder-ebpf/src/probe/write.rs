@@ -225,7 +225,7 @@ pub fn mmap_exit(ctx: TracePointContext) -> u32 {
 
 fn mapped(ctx: &TracePointContext) -> Option<()> {
     let call = exit_of(ctx)?;
-    let [_, _, protection, flags, descriptor, _] = task::arguments();
+    let [_, length, protection, flags, descriptor, _] = task::arguments();
     if flags & MAP_ANONYMOUS != 0 || is_retry(call.returned) {
         return None;
     }
@@ -250,7 +250,7 @@ fn mapped(ctx: &TracePointContext) -> Option<()> {
     sample.header().result = if failed { call.returned as i32 } else { 0 };
     let body = sample.body();
     files::identify(inode, body);
-    sample.body().arg[0] = task::arguments()[1];
+    body.arg[0] = length;
     files::flag_memfd(file, &mut sample);
     sample.walked(Tag::Object, files::path_of(file));
     sample.send(Urgency::Batch);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{MapData, PerCpuArray, RingBuf};
+use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope};
 use aya::programs::{Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
@@ -86,11 +86,8 @@ impl Capture {
             Class::Critical => "CRITICAL",
             Class::Files => "FILES",
         };
-        let map = self
-            .ebpf
-            .take_map(name)
-            .ok_or_else(|| CaptureError::Map { name, why: "is not there".to_owned() })?;
-        RingBuf::try_from(map).map_err(|error| CaptureError::Map { name, why: error.to_string() })
+        RingBuf::try_from(self.take(name)?)
+            .map_err(|error| CaptureError::Map { name, why: error.to_string() })
     }
 
     /// Takes the counters, one value per CPU under each class number.
@@ -99,11 +96,13 @@ impl Capture {
     /// When the map is missing or was taken before.
     pub fn counters(&mut self) -> Result<PerCpuArray<MapData, Counters>, CaptureError> {
         let name = "COUNTERS";
-        let map = self
-            .ebpf
-            .take_map(name)
-            .ok_or_else(|| CaptureError::Map { name, why: "is not there".to_owned() })?;
-        PerCpuArray::try_from(map).map_err(|error| CaptureError::Map { name, why: error.to_string() })
+        PerCpuArray::try_from(self.take(name)?)
+            .map_err(|error| CaptureError::Map { name, why: error.to_string() })
+    }
+
+    fn take(&mut self, name: &'static str) -> Result<Map, CaptureError> {
+        let absent = || CaptureError::Map { name, why: "is not there".to_owned() };
+        self.ebpf.take_map(name).ok_or_else(absent)
     }
 }
 
