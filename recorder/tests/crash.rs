@@ -164,7 +164,7 @@ fn failing_again_and_again_on_the_same_store() {
 /// Two segments; the second is open. Gives the path of the second.
 fn killed() -> (Scratch, std::path::PathBuf) {
     let scratch = Scratch::new();
-    let mut writer = scratch.writer(1_200);
+    let mut writer = scratch.writer(1_000);
     append(&mut writer, 2).unwrap();
     append(&mut writer, 2).unwrap();
     drop(writer);

@@ -31,7 +31,7 @@ impl Domain {
         }
     }
 
-    fn message(self, bytes: &[u8]) -> Vec<u8> {
+    pub(super) fn message(self, bytes: &[u8]) -> Vec<u8> {
         [self.prefix(), bytes].concat()
     }
 }

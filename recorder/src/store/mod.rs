@@ -10,6 +10,7 @@ pub mod format;
 pub(crate) mod frames;
 mod key_file;
 pub mod medium;
+pub(crate) mod options;
 pub mod payload;
 mod position;
 pub mod reader;
@@ -52,7 +53,7 @@ pub struct Appended {
     pub frame_no: u64,
     /// Number of its first event.
     pub first_seq: u64,
-    /// Number of events in it.
+    /// Number of events in it; 0 for a heartbeat.
     pub count: u32,
 }
 
