@@ -6,6 +6,7 @@
 
 mod base64;
 pub mod key;
+pub mod proof;
 pub mod tree;
 
 /// A SHA-256 digest.
