@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 mod base64;
+pub mod checkpoint;
 pub mod key;
+pub mod note;
 pub mod proof;
 pub mod tree;
 
