@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod key;
 pub mod note;
 pub mod proof;
+pub mod tile;
 pub mod tree;
 
 /// A SHA-256 digest.
