@@ -10,6 +10,7 @@ pub mod key;
 pub mod note;
 pub mod proof;
 pub mod tile;
+pub mod tlog_proof;
 pub mod tree;
 
 /// A SHA-256 digest.
