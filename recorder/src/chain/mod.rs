@@ -4,7 +4,7 @@
 //! those of RFC 6962. Tiles, proofs and checkpoints are not here yet.
 #![forbid(unsafe_code)]
 
-mod base64;
+pub(crate) mod base64;
 pub mod checkpoint;
 pub mod key;
 pub mod note;

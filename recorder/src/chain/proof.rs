@@ -1,7 +1,7 @@
 //! Proofs in the tree of RFC 6962: that a leaf is in it, and that it only grew. Made from the hashes of complete
 //! subtrees, wherever those are kept; checked without them.
 
-use super::tree::node_hash;
+use super::tree::{Frontier, node_hash};
 use super::{Hash, sha256};
 
 /// Longest proof that anybody can need: a path through a tree of 2^63 leaves, and one node beside it.
@@ -18,6 +18,22 @@ pub trait HashSource {
     /// # Errors
     /// When it can't be had.
     fn subtree(&self, level: u32, index: u64) -> Result<Hash, Self::Error>;
+}
+
+/// All leaf hashes of a tree at hand.
+impl HashSource for Vec<Hash> {
+    type Error = ProofError;
+
+    fn subtree(&self, level: u32, index: u64) -> Result<Hash, ProofError> {
+        let beyond = ProofError::Range { place: index, size: self.len() as u64 };
+        let width = 1u64.checked_shl(level).ok_or(beyond)?;
+        let first = index.checked_mul(width).and_then(|first| usize::try_from(first).ok()).ok_or(beyond)?;
+        let width = usize::try_from(width).map_err(|_| beyond)?;
+        let leaves = self.get(first..).and_then(|leaves| leaves.get(..width)).ok_or(beyond)?;
+        let mut tree = Frontier::new();
+        leaves.iter().for_each(|leaf| tree.push(*leaf));
+        Ok(tree.root())
+    }
 }
 
 /// Why there is no proof, or why one does not hold.

@@ -4,6 +4,7 @@
 //! end before `verify` returns.
 #![forbid(unsafe_code)]
 
+pub mod event;
 pub mod finding;
 mod join;
 pub mod report;
