@@ -80,6 +80,13 @@ impl Medium for Faulty {
     fn sync_directory(&mut self) -> io::Result<()> {
         if self.fails() { Err(no_space()) } else { self.files.sync_directory() }
     }
+
+    fn fix(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.fails() {
+            return Err(StoreError::Io { path: name.into(), action: "writing", source: no_space() });
+        }
+        self.files.fix(name, bytes)
+    }
 }
 
 /// Records until the plan strikes; gives the number of acknowledged events, and whether it came to its end.

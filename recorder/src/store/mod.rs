@@ -6,6 +6,7 @@
 
 pub(crate) mod access;
 pub mod directory;
+mod fixed;
 pub mod format;
 pub(crate) mod frames;
 mod key_file;
@@ -15,6 +16,8 @@ pub mod payload;
 mod position;
 pub mod reader;
 mod recovery;
+pub mod tiles;
+pub mod tree_hashes;
 pub mod writer;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +27,8 @@ use format::FormatError;
 
 /// File with the public origin key, inside the store.
 pub const ORIGIN_FILE: &str = "origin.pub";
+/// File with the newest checkpoint, inside the state directory.
+pub const CHECKPOINT_FILE: &str = "checkpoint";
 
 /// Whole events for one frame, as the pipeline hands them over.
 #[derive(Clone, Copy, Debug)]

@@ -4,6 +4,7 @@
 //! end before `verify` returns.
 #![forbid(unsafe_code)]
 
+pub mod event;
 pub mod finding;
 mod join;
 pub mod report;
@@ -18,6 +19,7 @@ use crate::store::access::LOST_AND_FOUND;
 use crate::store::directory::Directory;
 use crate::store::format::SegmentHeader;
 use crate::store::frames::Frames;
+use crate::store::tiles::TILE_DIRECTORY;
 use crate::store::{ORIGIN_FILE, StoreError};
 use finding::{Finding, Kind};
 use join::Joint;
@@ -116,8 +118,8 @@ fn trusted_key(
 
 /// Names what is in the store but is no part of it.
 fn strays(directory: &Directory) -> Vec<Finding> {
-    let known = |name: &&std::ffi::OsString| **name != ORIGIN_FILE && **name != LOST_AND_FOUND;
-    let unknown = directory.others().iter().filter(known);
+    let known = [ORIGIN_FILE, LOST_AND_FOUND, TILE_DIRECTORY];
+    let unknown = directory.others().iter().filter(|name| known.iter().all(|known| *name != known));
     let findings = unknown.map(|name| {
         let shown = name.to_string_lossy();
         if shown.starts_with("seg-") || begins_like_a_segment(&directory.path().join(name)) {
