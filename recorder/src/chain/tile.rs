@@ -313,7 +313,7 @@ mod tests {
         for (index, leaf) in leaves.0.iter().enumerate() {
             let size = index as u64;
             // Where it changes, and now and then.
-            if size % 8192 < 2 || size > 65_500 && size % 97 == 0 {
+            if size % 8192 < 2 || size > 65_500 && size.is_multiple_of(97) {
                 let again = TileBuilder::resume(size, &leaves).unwrap();
                 let trimmed = |builder: &TileBuilder| {
                     let mut pending = builder.pending.clone();

@@ -33,22 +33,21 @@ impl Place<'_> {
     /// Makes the file `name` with these bytes and returns when it is durable. Directories on the way are made. A file
     /// that is there and immutable must have the same bytes.
     pub(super) fn write(self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let group = rustix::fs::fstat(self.directory).map_err(io(self.path, "reading the group"))?.st_gid;
         let mut parent = self.directory.try_clone_to_owned().map_err(StoreError::io(self.path, MAKING))?;
         let mut path = self.path.to_owned();
         let mut parts = name.split('/').peekable();
         while let Some(part) = parts.next() {
             path.push(part);
             if parts.peek().is_some() {
-                parent = self.enter(&parent, part, &path, group)?;
+                parent = self.enter(&parent, part, &path)?;
             } else {
-                self.put(&parent, part, &path, bytes, group)?;
+                self.put(&parent, part, &path, bytes)?;
             }
         }
         Ok(())
     }
 
-    fn enter(self, parent: &OwnedFd, name: &str, path: &Path, group: u32) -> Result<OwnedFd, StoreError> {
+    fn enter(self, parent: &OwnedFd, name: &str, path: &Path) -> Result<OwnedFd, StoreError> {
         let made = match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o750)) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
@@ -56,7 +55,7 @@ impl Place<'_> {
         };
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(io(path, MAKING))?;
-        share(&directory, group, Mode::from_raw_mode(0o2750)).map_err(StoreError::io(path, MAKING))?;
+        self.share(&directory, 0o2750).map_err(StoreError::io(path, MAKING))?;
         if self.immutable == Immutable::Required {
             make_append_only(&directory, path)?;
         }
@@ -66,28 +65,26 @@ impl Place<'_> {
         Ok(directory)
     }
 
-    fn put(
-        self,
-        parent: &OwnedFd,
-        name: &str,
-        path: &Path,
-        bytes: &[u8],
-        group: u32,
-    ) -> Result<(), StoreError> {
+    fn put(self, parent: &OwnedFd, name: &str, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(0o640);
-        let file = match rustix::fs::openat(parent, name, flags, mode) {
+        let file = match rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o640)) {
             Ok(file) => File::from(file),
             Err(Errno::PERM) => return compare(parent, name, path, bytes),
             Err(errno) => return Err(io(path, WRITING)(errno)),
         };
-        share(&file, group, mode)
+        self.share(&file, 0o640)
             .and_then(|()| file.write_all_at(bytes, 0))
             .and_then(|()| file.set_len(bytes.len() as u64))
             .and_then(|()| file.sync_all())
             .map_err(StoreError::io(path, WRITING))?;
         rustix::fs::fsync(parent).map_err(io(path, WRITING))?;
         if self.immutable == Immutable::Required { make_immutable(&file, path) } else { Ok(()) }
+    }
+
+    /// Gives it to those who may read the store.
+    fn share(self, file: impl AsFd, mode: u32) -> std::io::Result<()> {
+        let group = rustix::fs::fstat(self.directory)?.st_gid;
+        share(file, group, Mode::from_raw_mode(mode))
     }
 }
 

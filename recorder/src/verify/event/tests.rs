@@ -101,7 +101,8 @@ fn a_lone_event_in_a_lone_frame_is_proven() {
 /// One way to cheat, and the step that finds it.
 #[test]
 fn each_way_to_cheat_is_found_at_its_step() {
-    let verify = |change: fn(&mut EventProof)| {
+    type Change = fn(&mut EventProof);
+    let verify = |change: Change| {
         let mut forged = proof(5);
         change(&mut forged);
         forged.outer.extra = forged.extra();
@@ -111,7 +112,7 @@ fn each_way_to_cheat_is_found_at_its_step() {
             .unwrap_err()
             .to_string()
     };
-    let rows: [(fn(&mut EventProof), &str); 9] = [
+    let rows: [(Change, &str); 9] = [
         (|proof| proof.line[9] ^= 1, "not the one that its frame commits to"),
         (|proof| proof.line.push(b' '), "not the one that its frame commits to"),
         (|proof| proof.place = 6, "not the one that its frame commits to"),
