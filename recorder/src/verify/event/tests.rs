@@ -101,7 +101,7 @@ fn a_lone_event_in_a_lone_frame_is_proven() {
 /// One way to cheat, and the step that finds it.
 #[test]
 fn each_way_to_cheat_is_found_at_its_step() {
-    let verify = |change: fn(&mut EventProof)| {
+    let verify = |change: Change| {
         let mut forged = proof(5);
         change(&mut forged);
         forged.outer.extra = forged.extra();
