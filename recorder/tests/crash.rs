@@ -80,6 +80,13 @@ impl Medium for Faulty {
     fn sync_directory(&mut self) -> io::Result<()> {
         if self.fails() { Err(no_space()) } else { self.files.sync_directory() }
     }
+
+    fn seal(&mut self, name: &str) -> Result<(), StoreError> {
+        if self.fails() {
+            return Err(StoreError::Io { path: name.into(), action: "sealing", source: no_space() });
+        }
+        self.files.seal(name)
+    }
 }
 
 /// Records until the plan strikes; gives the number of acknowledged events, and whether it came to its end.

@@ -9,6 +9,7 @@ use recorder_common::sample::Counters;
 use super::about;
 use super::control::Shared;
 use super::lines::Lines;
+use super::sealer::SealerError;
 use super::sink::Closed;
 use crate::capture::CaptureError;
 use crate::capture::loss::Tracker;
@@ -28,6 +29,9 @@ pub enum PipelineError {
     /// The kernel side failed.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// Nobody protects segments any more.
+    #[error(transparent)]
+    Sealer(#[from] SealerError),
     /// The store took no more; [`Lines::finish`] has the reason.
     #[error("the store takes no more frames")]
     StoreClosed,
@@ -64,11 +68,17 @@ impl Pipeline {
         Ok(self.lines.flush()?)
     }
 
-    /// Records until `stop` is set, then what is left in the rings.
+    /// Records until `stop` is set, then what is left in the rings. `protected` is asked every second whether segments
+    /// can still be protected.
     ///
     /// # Errors
-    /// When the rings can't be read or the store takes no more.
-    pub fn run(&mut self, reader: &mut Reader, stop: &AtomicBool) -> Result<(), PipelineError> {
+    /// When the rings can't be read, the store takes no more or can't be protected any more.
+    pub fn run(
+        &mut self,
+        reader: &mut Reader,
+        stop: &AtomicBool,
+        mut protected: impl FnMut() -> Result<(), SealerError>,
+    ) -> Result<(), PipelineError> {
         while !stop.load(Ordering::Relaxed) {
             let settling = boot_ns().saturating_sub(self.settled) >= SETTLE_NS;
             // Before the rings are read: what was numbered by then is in this batch, or comes no more.
@@ -77,6 +87,7 @@ impl Pipeline {
             self.take_all(reader.next_batch(patience)?)?;
             if settling {
                 self.settle(boot_ns(), &counters)?;
+                protected()?;
                 super::notify::alive();
             }
             self.lines.flush_if_due()?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::access::{self, Lock};
+use super::directory::SegmentFile;
 use super::format::{FRAME_HEADER, FrameHeader, MAX_RAW, Previous, SegmentHeader, frame_flag, segment_flag};
 use super::medium::{Files, Medium};
 use super::payload::Packer;
@@ -162,6 +163,12 @@ impl Writer {
             _lock: lock,
         };
         writer.begin_segment(found.previous, found.flags)?;
+        // What a crash left open: the header that commits to it is durable now.
+        for segment in directory.segments().iter().filter_map(SegmentFile::name) {
+            if segment != writer.segment.name {
+                writer.medium.seal(segment)?;
+            }
+        }
         let recovery = writer.recovery(&found);
         Ok((writer, recovery))
     }
@@ -335,7 +342,8 @@ impl Writer {
         };
         let header = self.position.compose(&self.key, draft, &self.nothing, &mut self.frame);
         self.put_frame(&header)?;
-        self.sync()
+        self.sync()?;
+        self.medium.seal(&self.segment.name)
     }
 
     /// One write for all bytes, as long as the system takes them at once.
