@@ -15,6 +15,8 @@ pub mod privileges;
 mod record;
 pub mod sealer;
 pub mod sink;
+#[cfg(feature = "capture")]
+mod store_alarm;
 
 use std::path::PathBuf;
 

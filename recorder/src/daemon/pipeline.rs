@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use recorder_common::class::Class;
-use recorder_common::sample::Counters;
+use recorder_common::sample::{Counters, flag};
 
 use super::about;
 use super::control::Shared;
 use super::lines::Lines;
 use super::sealer::SealerError;
 use super::sink::Closed;
+use super::store_alarm::StoreAlarm;
 use crate::capture::CaptureError;
 use crate::capture::loss::Tracker;
 use crate::capture::ring::{Batch, Reader, boot_ns};
@@ -49,6 +50,7 @@ pub struct Pipeline {
     enricher: Enricher,
     tracker: Tracker,
     shared: Arc<Shared>,
+    alarm: StoreAlarm,
     settled: u64,
 }
 
@@ -56,7 +58,8 @@ impl Pipeline {
     /// An empty pipeline in front of `lines`.
     #[must_use]
     pub fn new(lines: Lines, enricher: Enricher, shared: Arc<Shared>) -> Self {
-        Self { lines, enricher, tracker: Tracker::default(), shared, settled: boot_ns() }
+        let (tracker, alarm) = (Tracker::default(), StoreAlarm::default());
+        Self { lines, enricher, tracker, shared, alarm, settled: boot_ns() }
     }
 
     /// Writes an event of the recorder about itself.
@@ -131,6 +134,9 @@ impl Pipeline {
             Sample::Pam(call) => self.enricher.pam(call),
         };
         if let Some(event) = event {
+            if event.flags & flag::STORE != 0 {
+                self.alarm.raise(&event);
+            }
             self.lines.write(&event)?;
         }
         Ok(())
@@ -145,6 +151,7 @@ impl Pipeline {
 
     fn settle(&mut self, now: u64, counters: &[(Class, u32, Counters)]) -> Result<(), PipelineError> {
         self.settled = boot_ns();
+        self.alarm.settle();
         for mut loss in self.tracker.settle(now, counters) {
             loss.before = loss.before.min(self.settled);
             self.lines.lost += loss.count;
