@@ -123,6 +123,17 @@ pub enum StoreError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Nobody is there any more who sets the flags.
+    #[error(
+        "{path}: it can't be protected: {why}; recording stops rather than going on without protection: start the \
+         recorder again", path = path.display()
+    )]
+    Unprotected {
+        /// The file.
+        path: PathBuf,
+        /// What the helper said, or that it is gone.
+        why: String,
+    },
     /// A key file that is not one.
     #[error("{path}: {source}", path = path.display())]
     Key {

@@ -6,6 +6,7 @@ mod tail;
 use std::path::{Path, PathBuf};
 
 use super::access::{self, Lock};
+use super::directory::SegmentFile;
 use super::format::{
     FRAME_HEADER, FrameKind, MAX_RAW, Previous, Seal, SegmentHeader, frame_flag, segment_flag,
 };
@@ -81,6 +82,12 @@ impl Writer {
         };
         writer.tail.place(found.segment_no, found.attempt, writer.options.now);
         writer.begin_segment(found.previous, found.flags | segment_flag::EPOCH)?;
+        // What a crash left open: the header that commits to it is durable now.
+        for segment in directory.segments().iter().filter_map(SegmentFile::name) {
+            if segment != writer.tail.name() {
+                writer.tail.seal_earlier(segment)?;
+            }
+        }
         let recovery = writer.recovery(&found);
         Ok((writer, recovery))
     }
@@ -260,7 +267,8 @@ impl Writer {
         seal.encode(&mut payload).map_err(|_| StoreError::Input("its index is longer than a seal may be"))?;
         let draft = Draft { flags, ..Draft::empty(FrameKind::Seal, now, self.lost_total) };
         self.put_frame(draft, &payload)?;
-        self.tail.sync()
+        self.tail.sync()?;
+        self.tail.seal()
     }
 }
 

@@ -80,6 +80,16 @@ impl Tail {
         self.medium.sync_directory().map_err(StoreError::io(&self.store, "making the new segment durable"))
     }
 
+    /// Makes the segment immutable: it is complete.
+    pub(super) fn seal(&mut self) -> Result<(), StoreError> {
+        self.medium.seal(&self.name)
+    }
+
+    /// Makes a segment of an earlier recorder immutable: a durable header commits to it.
+    pub(super) fn seal_earlier(&mut self, name: &str) -> Result<(), StoreError> {
+        self.medium.seal(name)
+    }
+
     /// What the next segment states about this one, which is sealed; the next one takes its place.
     pub(super) fn finish(&mut self, now: i64) -> Previous {
         let sha256 = std::mem::take(&mut self.hash).finalize().into();
