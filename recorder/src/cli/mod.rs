@@ -140,7 +140,10 @@ fn run(line: CommandLine) -> Result<Exit> {
             let store = store()?;
             prove::run(&store, &common.state_dir(&store), &arguments)
         }
-        Verb::Verify(arguments) => verify::run(&store()?, &arguments),
+        Verb::Verify(arguments) => {
+            let store = store()?;
+            verify::run(&store, &common.state_dir(&store), &arguments)
+        }
         Verb::Status(arguments) => status::run(&store()?, &arguments),
         Verb::Probe(arguments) => probe::run(&arguments),
         Verb::Config(arguments) => config::run(common.config.as_deref(), &arguments),

@@ -171,6 +171,9 @@ fn tell_recovery(store: &Path, recovery: &Recovery) {
     if let Some(damage) = &recovery.damage {
         tracing::error!(store = %store.display(), damage, "the last segment is damaged; run `recorder verify`");
     }
+    if let Some(why) = &recovery.no_tiles {
+        tracing::error!(store = %store.display(), why, "the tree of the store does not hold; run `recorder verify`");
+    }
     if !recovery.clean {
         tracing::warn!(torn_bytes = recovery.torn_bytes, "the last recorder did not stop in order");
     }
