@@ -17,7 +17,9 @@ use crate::capture::{Capture, ProbeRow, Sizes, State};
 use crate::config::Config;
 use crate::enrich::Enricher;
 use crate::enrich::scope::Scope;
+use crate::redact::Redactor;
 use crate::store::access::group_id;
+use crate::store::salt_key;
 use crate::store::writer::{self, Recovery, Writer};
 
 /// zstd level of the payloads: the budget is CPU before bytes.
@@ -41,6 +43,7 @@ pub fn run(options: &Options) -> Result<()> {
     let stop = stop_on_signals()?;
     let (writer, recovery) = open_store(&config, &boot)?;
     tell_recovery(&config.store.dir, &recovery);
+    let redactor = redactor(&config)?;
     let shared = Shared::new(&config.store.dir, &boot, recovery.next_frame);
     let mut capture = Capture::start(sizes(&config)?)?;
     shared.set_probes(capture.rows().iter().map(Probe::from).collect());
@@ -50,7 +53,7 @@ pub fn run(options: &Options) -> Result<()> {
     let sink = Sink::start(writer, Arc::clone(&shared), wall_ns).context("starting the writing thread")?;
     let scope = Scope::new(config.capture.exclude_globs()?).context("capture.exclude")?;
     let enricher = Enricher::new(Path::new("/proc")).with_scope(scope);
-    let lines = Lines::new(sink, &boot, recovery.next_seq);
+    let lines = Lines::new(sink, &boot, recovery.next_seq).with_redactor(redactor);
     let mut pipeline = Pipeline::new(lines, enricher, Arc::clone(&shared));
     begin(&mut pipeline, &config, &recovery, (&boot, capture.rows()))?;
     let control = Server::start(&socket_path(&config.store.dir), &config.store.dir, Arc::clone(&shared))?;
@@ -100,6 +103,15 @@ fn open_store(config: &Config, boot: &str) -> Result<(Writer, Recovery)> {
         now: wall_ns(),
     };
     Ok(Writer::open(&config.store.dir, &config.store.state_dir, options)?)
+}
+
+/// The rules that blank secrets, with the key in the state directory; none when the configuration wants none.
+fn redactor(config: &Config) -> Result<Option<Redactor>> {
+    if !config.redact.enabled {
+        tracing::warn!("redact.enabled is false: secrets in command lines are recorded as they are");
+        return Ok(None);
+    }
+    Ok(Some(Redactor::new(&config.redact, salt_key::load_or_make(&config.store.state_dir)?)?))
 }
 
 /// The configured group. A host without it (a trial, a build machine) still records, for root's eyes.
