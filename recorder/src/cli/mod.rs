@@ -8,6 +8,7 @@ mod follow;
 mod output;
 mod probe;
 mod query;
+mod redaction;
 mod scan;
 mod show;
 mod status;
@@ -89,6 +90,8 @@ enum Verb {
     Probe(probe::Arguments),
     /// Check or show the configuration
     Config(config::Arguments),
+    /// Check what a blanked secret was, without showing it (needs root)
+    Redaction(redaction::Arguments),
     /// Print a completion script for a shell
     Completion(completion::Arguments),
 }
@@ -127,6 +130,7 @@ fn run(line: CommandLine) -> Result<Exit> {
         Verb::Status(arguments) => status::run(&store()?, &arguments),
         Verb::Probe(arguments) => probe::run(&arguments),
         Verb::Config(arguments) => config::run(common.config.as_deref(), &arguments),
+        Verb::Redaction(arguments) => redaction::run(&store()?, common.config.as_deref(), &arguments),
         Verb::Completion(arguments) => completion::run(&arguments),
     }
 }

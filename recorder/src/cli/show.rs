@@ -51,14 +51,19 @@ pub fn run(store: &Path, arguments: &Arguments) -> Result<Exit> {
 }
 
 /// An event and its place.
-struct Found {
-    line: Vec<u8>,
+pub struct Found {
+    /// The event as stored, without its newline.
+    pub line: Vec<u8>,
     segment: String,
     frame: u64,
     offset: u64,
 }
 
-fn find(store: &Path, seq: u64) -> Result<Option<Found>> {
+/// Looks for an event by its number.
+///
+/// # Errors
+/// When the store can't be read.
+pub fn find(store: &Path, seq: u64) -> Result<Option<Found>> {
     for segment in open_store(store)?.segments().iter().rev() {
         let Some(mut reader) = SegmentReader::open(&segment.path)? else { continue };
         if reader.header().first_seq > seq {

@@ -90,6 +90,21 @@ pub fn commit(salt: &Salt, secret: &[u8]) -> Hash {
     Sha256::new().chain_update(salt).chain_update(secret).finalize().into()
 }
 
+/// Whether a secret is the one committed to; `Some` with the number of its bytes that were. Of a secret that was cut
+/// it is the beginning, whose length nobody wrote down.
+#[must_use]
+pub fn opens(commitment: &Hash, salt: &Salt, secret: &[u8], is_cut: bool) -> Option<usize> {
+    if !is_cut {
+        return (commit(salt, secret) == *commitment).then_some(secret.len());
+    }
+    let mut hasher = Sha256::new().chain_update(salt);
+    let opens_after = |byte: &u8| {
+        hasher.update([*byte]);
+        Hash::from(hasher.clone().finalize()) == *commitment
+    };
+    secret.iter().position(opens_after).map(|at| at + 1)
+}
+
 /// Lower-case hexadecimal, as commitments and key numbers stand in the record.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
@@ -146,6 +161,20 @@ mod tests {
             hex(&commit(&salt, b"hunter2")),
             "78b0290857409aa1c291ae54654db88f3a1b4275bd6d995a07744f7988a2afe0"
         );
+    }
+
+    #[test]
+    fn only_the_secret_opens_its_commitment() {
+        let salt = SaltKey::new(&[7; 32]).salt(PLACE);
+        let whole = commit(&salt, b"hunter2");
+        assert_eq!(opens(&whole, &salt, b"hunter2", false), Some(7));
+        assert_eq!(opens(&whole, &salt, b"hunter23", false), None);
+        assert_eq!(opens(&whole, &[0; 16], b"hunter2", false), None);
+        let beginning = commit(&salt, b"hun");
+        assert_eq!(opens(&beginning, &salt, b"hunter2", true), Some(3));
+        assert_eq!(opens(&beginning, &salt, b"hunter2", false), None);
+        assert_eq!(opens(&beginning, &salt, b"hurter2", true), None);
+        assert_eq!(opens(&beginning, &salt, b"", true), None);
     }
 
     #[test]
