@@ -16,6 +16,8 @@ pub(super) struct Command<'s, 'a> {
     shell: Vec<usize>,
     /// Program named last.
     program: Option<Program<'a>>,
+    /// The word `login` was there.
+    is_login: bool,
 }
 
 impl<'s, 'a> Command<'s, 'a> {
@@ -24,7 +26,7 @@ impl<'s, 'a> Command<'s, 'a> {
         let words = argv.iter().enumerate();
         let words: Vec<_> =
             words.map(|(argument, text)| Word { argument, start: 0, text: text.as_ref() }).collect();
-        let mut command = Self { spans, shell: Vec::new(), program: Program::named(file) };
+        let mut command = Self { spans, shell: Vec::new(), program: Program::named(file), is_login: false };
         command.words(&words, 0);
         command.shell
     }
@@ -39,13 +41,14 @@ impl<'s, 'a> Command<'s, 'a> {
                     self.shell.push(word.argument);
                     self.words(&of_shell(word.argument, word.start, word.text), depth + 1);
                 } else {
-                    self.program_option(word, before, next, depth > 0);
+                    self.program_option(word, next, depth > 0);
                 }
                 continue;
             }
             self.option(word, next, depth > 0);
             self.setting(word, previous, next);
-            self.program_option(word, before, next, depth > 0);
+            self.program_option(word, next, depth > 0);
+            self.is_login |= word.text == b"login";
             // `--name mysql` names no program, `/srv:/var/lib/mysql` neither.
             let is_value = previous.len() > 2 && previous.starts_with(b"--");
             if !is_value && !word.text.contains(&b':') {
@@ -98,18 +101,10 @@ impl<'s, 'a> Command<'s, 'a> {
     }
 
     /// `mysql -pSECRET`, `curl -u user:SECRET`.
-    fn program_option(
-        &mut self,
-        word: &Word<'_>,
-        before: &[Word<'_>],
-        next: Option<&Word<'_>>,
-        in_shell: bool,
-    ) {
+    fn program_option(&mut self, word: &Word<'_>, next: Option<&Word<'_>>, in_shell: bool) {
         let Some(program) = self.program else { return };
-        for option in program.options() {
-            if let Some(after) = option.after
-                && !before.iter().any(|word| word.text == after.as_bytes())
-            {
+        for option in program.options {
+            if option.is_of_login && !self.is_login {
                 continue;
             }
             let Some(rest) = word.text.strip_prefix(option.option.as_bytes()) else {

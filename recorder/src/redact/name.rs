@@ -113,6 +113,9 @@ const fn is_separator(byte: u8) -> bool {
 /// Whether `NAME=VALUE` has a secret for a value.
 pub(super) fn is_secret(name: &[u8]) -> bool {
     let name = without_number(name);
+    if name.is_empty() {
+        return false;
+    }
     if ends_secretly(name) {
         return true;
     }

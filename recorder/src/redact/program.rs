@@ -1,13 +1,16 @@
 //! Programs whose short options take secrets. A short option means nothing by itself: `-p` is a port, a path, a
 //! pager and a password, so each is listed with the programs that it belongs to.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 /// An option of some programs whose value is a secret.
 #[derive(Debug)]
 pub(super) struct SecretOption {
     /// Names of programs; one that ends with `*` stands for all that begin so.
     programs: &'static [&'static str],
-    /// A word that must stand between the program and the option, when there is one.
-    pub(super) after: Option<&'static str>,
+    /// Only of its verb `login`: elsewhere the option means something else.
+    pub(super) is_of_login: bool,
     /// The option, or the word before the secret.
     pub(super) option: &'static str,
     /// The value can stand right behind it: `-pSECRET`, or `--auth=SECRET` for a long one.
@@ -19,7 +22,7 @@ pub(super) struct SecretOption {
 }
 
 const fn option(programs: &'static [&'static str], option: &'static str) -> SecretOption {
-    SecretOption { programs, after: None, option, is_glued: true, is_apart: true, behind: None }
+    SecretOption { programs, is_of_login: false, option, is_glued: true, is_apart: true, behind: None }
 }
 
 const MYSQL: &[&str] = &["mysql*", "mariadb*"];
@@ -44,7 +47,7 @@ pub(super) const OPTIONS: &[SecretOption] = &[
     SecretOption { is_glued: false, ..option(&["openssl"], "-k") },
     SecretOption { is_glued: false, ..option(&["openssl"], "-K") },
     SecretOption { is_glued: false, ..option(&["openssl"], "-hmac") },
-    SecretOption { after: Some("login"), ..option(LOGIN, "-p") },
+    SecretOption { is_of_login: true, ..option(LOGIN, "-p") },
     option(&["ldapsearch", "ldapadd", "ldapmodify", "ldapdelete", "ldapmodrdn", "ldapcompare"], "-w"),
     option(&["ldapwhoami", "ldappasswd", "ldapexop"], "-w"),
     option(&["ldappasswd"], "-s"),
@@ -62,41 +65,64 @@ pub(super) const OPTIONS: &[SecretOption] = &[
 /// Programs that end what was said about the one before: `sshpass -p SECRET ssh -p 22`.
 const OTHERS: &[&str] = &["ssh", "scp", "sftp", "rsync", "ssh-copy-id", "autossh"];
 
+/// The table by program: a flood of words must not cost a look at each row.
+#[derive(Debug)]
+struct Programs {
+    exact: HashMap<&'static [u8], Vec<&'static SecretOption>>,
+    /// Those that share the beginning of their names.
+    families: Vec<(&'static [u8], Vec<&'static SecretOption>)>,
+}
+
+static PROGRAMS: LazyLock<Programs> = LazyLock::new(|| {
+    let mut programs = Programs { exact: HashMap::new(), families: Vec::new() };
+    for other in OTHERS {
+        programs.exact.insert(other.as_bytes(), Vec::new());
+    }
+    for option in OPTIONS {
+        for name in option.programs {
+            match name.strip_suffix('*').map(str::as_bytes) {
+                None => programs.exact.entry(name.as_bytes()).or_default().push(option),
+                Some(family) => match programs.families.iter_mut().find(|(known, _)| *known == family) {
+                    Some((_, options)) => options.push(option),
+                    None => programs.families.push((family, vec![option])),
+                },
+            }
+        }
+    }
+    // A program with a row of its own has its family's as well.
+    for (name, options) in &mut programs.exact {
+        let families = programs.families.iter().filter(|(family, _)| name.starts_with(family));
+        options.extend(families.flat_map(|(_, options)| options));
+    }
+    programs
+});
+
 /// A program that is known here, as the last one named on a command line.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Program<'a>(&'a [u8]);
+pub(super) struct Program<'a> {
+    name: &'a [u8],
+    /// Its options that take a secret.
+    pub(super) options: &'static [&'static SecretOption],
+}
 
 impl<'a> Program<'a> {
     /// The program that a word names, by its last path component.
     pub(super) fn named(word: &'a [u8]) -> Option<Self> {
         let name = word.rsplit(|&byte| byte == b'/').next().unwrap_or(word);
-        let is_known = OTHERS.iter().any(|other| other.as_bytes() == name)
-            || OPTIONS.iter().any(|option| option.is_of(name));
-        is_known.then_some(Self(name))
-    }
-
-    /// Its options that take a secret.
-    pub(super) fn options(self) -> impl Iterator<Item = &'static SecretOption> + 'a {
-        OPTIONS.iter().filter(move |option| option.is_of(self.0))
+        let Programs { exact, families } = &*PROGRAMS;
+        let family =
+            || families.iter().find(|(family, _)| name.starts_with(family)).map(|(_, options)| options);
+        let options = exact.get(name).or_else(family)?;
+        Some(Self { name, options })
     }
 
     /// Whether it takes the next word, written as a command, to another host.
     pub(super) fn is_remote_shell(self) -> bool {
-        self.0 == b"ssh" || self.0 == b"autossh"
+        self.name == b"ssh" || self.name == b"autossh"
     }
 
     /// Whether `--password` can stand alone before another word: the word is a database then.
     pub(super) fn is_mysql(self) -> bool {
-        MYSQL.iter().any(|pattern| matches(pattern, self.0))
+        self.name.starts_with(b"mysql") || self.name.starts_with(b"mariadb")
     }
-}
-
-impl SecretOption {
-    fn is_of(&self, name: &[u8]) -> bool {
-        self.programs.iter().any(|pattern| matches(pattern, name))
-    }
-}
-
-fn matches(pattern: &str, name: &[u8]) -> bool {
-    pattern.strip_suffix('*').map_or(pattern.as_bytes() == name, |prefix| name.starts_with(prefix.as_bytes()))
 }

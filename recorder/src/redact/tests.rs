@@ -1,5 +1,7 @@
 //! Command lines as people and scripts write them, and what is left of them; as many that must stay untouched.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use super::commitment::{Salt, hex};
@@ -199,6 +201,10 @@ const UNTOUCHED: &[&str] = &[
     "sshpass|-e|ssh|-p22|host",
 ];
 
+/// Compiled once: it takes longer than all it is used for.
+static BUILTIN: LazyLock<Redactor> = LazyLock::new(|| redactor(&[]));
+static WITH_PATTERN: LazyLock<Redactor> = LazyLock::new(|| redactor(&["a(?P<secret>b*)"]));
+
 fn redactor(patterns: &[&str]) -> Redactor {
     let rules = config::Redact {
         patterns: patterns.iter().map(ToString::to_string).collect(),
@@ -256,7 +262,7 @@ fn shown(exec: &Exec<'_>) -> String {
 
 #[test]
 fn secrets_are_blanked_and_nothing_else() {
-    let redactor = redactor(&[]);
+    let redactor = &*BUILTIN;
     for (row, rule) in BLANKED {
         // A pipe between spaces is a shell's.
         let row = row.replace(" | ", " \u{1} ");
@@ -281,7 +287,7 @@ fn secrets_are_blanked_and_nothing_else() {
 
 #[test]
 fn near_misses_stay_as_they_are() {
-    let redactor = redactor(&[]);
+    let redactor = &*BUILTIN;
     for row in UNTOUCHED {
         let argv: Vec<_> = row.split('|').map(str::as_bytes).collect();
         let event = exec(&argv);
@@ -293,7 +299,7 @@ fn near_misses_stay_as_they_are() {
 /// The filter may only pass over what no rule finds.
 #[test]
 fn the_filter_trips_for_every_row() {
-    let builtin = redactor(&[]).builtin.unwrap();
+    let builtin = BUILTIN.builtin.as_ref().unwrap();
     for (row, _) in BLANKED {
         let (command, _) = parse(row);
         let argv: Vec<_> = command.split('|').map(str::as_bytes).collect();
@@ -304,7 +310,7 @@ fn the_filter_trips_for_every_row() {
 #[test]
 fn several_secrets_of_one_line_have_salts_of_their_own() {
     let event = exec(&[b"mysql", b"-psame", b"--token=same", b"https://a:same@h/?token=same"]);
-    let redacted = redactor(&[]).redact(7, &event).unwrap();
+    let redacted = BUILTIN.redact(7, &event).unwrap();
     let exec = body(&redacted);
     assert_eq!(shown(exec), "mysql|-p[redacted]|--token=[redacted]|https://a:[redacted]@h/?token=[redacted]");
     let places: Vec<_> = exec.redacted.iter().map(|redaction| (redaction.argument, redaction.at)).collect();
@@ -325,7 +331,7 @@ fn bytes_that_are_no_text_are_blanked_whole() {
         b"-e\xff",
         b"TOKEN=\xff",
     ]);
-    let redacted = redactor(&[]).redact(7, &event).unwrap();
+    let redacted = BUILTIN.redact(7, &event).unwrap();
     let exec = body(&redacted);
     let expected: [&[u8]; 6] =
         [b"app", b"--password", BLANK, b"https://\xe9:[redacted]@h", b"-e\xff", b"TOKEN=[redacted]"];
@@ -344,7 +350,7 @@ fn what_the_probe_cut_is_blanked_as_far_as_it_goes() {
         (&[b"app", b"{\"password\":\"hun"], "app|{\"password\":\"[redacted]"),
         (&[b"app", b"-----BEGIN PRIVATE KEY-----\nabc"], "app|-----BEGIN PRIVATE KEY-----[redacted]"),
     ];
-    let redactor = redactor(&[]);
+    let redactor = &*BUILTIN;
     for (argv, expected) in table {
         let event = Event { flags: flag::CUT, ..exec(argv) };
         let redacted = redactor.redact(7, &event).unwrap_or_else(|| panic!("untouched: {expected}"));
@@ -378,7 +384,7 @@ fn own_patterns_add_to_the_rules_or_stand_alone() {
 fn a_flood_of_secrets_is_blanked_with_a_bounded_list() {
     let many: Vec<u8> = (0..500).flat_map(|n| format!("x TOKEN=t{n} ").into_bytes()).collect();
     let event = exec(&[b"app", &many]);
-    let redacted = redactor(&[]).redact(7, &event).unwrap();
+    let redacted = BUILTIN.redact(7, &event).unwrap();
     let exec = body(&redacted);
     assert_eq!(exec.redacted.len(), COMMITMENTS_MAX);
     assert_eq!(shown(exec).matches("TOKEN=[redacted]").count(), 500);
@@ -386,7 +392,7 @@ fn a_flood_of_secrets_is_blanked_with_a_bounded_list() {
 
 #[test]
 fn other_events_and_failed_starts() {
-    let redactor = redactor(&[]);
+    let redactor = &*BUILTIN;
     let failed = Event { kind: Kind::ExecFailed, errno: 2, ..exec(&[b"app", b"--password=x1"]) };
     assert!(redactor.redact(7, &failed).is_some());
     let exit = Event { kind: Kind::Exit, body: Body::Exit(crate::event::Exit::default()), ..exec(&[]) };
@@ -397,7 +403,7 @@ fn other_events_and_failed_starts() {
 #[test]
 fn the_page_shows_a_real_redaction() {
     let event = exec(&[b"mysql", b"-phunter2", b"shop"]);
-    let text = String::from_utf8(line(&redactor(&[]).redact(7, &event).unwrap())).unwrap();
+    let text = String::from_utf8(line(&BUILTIN.redact(7, &event).unwrap())).unwrap();
     let from = text.find("\"argv\"").unwrap();
     let to = text.find(",\"cwd\"").unwrap();
     let page = include_str!("../../../docs/events.md");
@@ -440,7 +446,7 @@ proptest! {
         // A text behind `-c` is a script: its words are looked at one by one.
         prop_assume!(!before.iter().any(|word| word.ends_with('c') || word.contains("eval") || word.contains("ssh")));
         let event = exec(&argv);
-        let redacted = redactor(&[]).redact(7, &event).unwrap();
+        let redacted = BUILTIN.redact(7, &event).unwrap();
         for argument in &body(&redacted).argv {
             prop_assert!(memchr::memmem::find(argument, &secret).is_none(), "{:?}", shown(body(&redacted)));
         }
@@ -457,7 +463,7 @@ proptest! {
     ) {
         let argv: Vec<_> = words.iter().map(String::as_bytes).collect();
         let event = Event { flags: if cut { flag::CUT } else { 0 }, ..exec(&argv) };
-        if let Some(redacted) = redactor(&["a(?P<secret>b*)"]).redact(7, &event) {
+        if let Some(redacted) = WITH_PATTERN.redact(7, &event) {
             let exec = body(&redacted);
             prop_assert_eq!(exec.argv.len(), argv.len());
             for (now, then) in exec.argv.iter().zip(&argv) {
@@ -481,7 +487,7 @@ proptest! {
 #[test]
 fn a_commitment_is_the_documented_one() {
     let event = exec(&[b"app", b"--password=hunter2"]);
-    let redacted = redactor(&[]).redact(7, &event).unwrap();
+    let redacted = BUILTIN.redact(7, &event).unwrap();
     let redaction = &body(&redacted).redacted[0];
     assert_eq!(hex(&redaction.commitment), hex(&commit(&salt(0), b"hunter2")));
 }
