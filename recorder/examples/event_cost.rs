@@ -60,7 +60,8 @@ fn time(what: &str, mut work: impl FnMut(u64)) {
     println!("{what:<32} {ns:>6} ns/event");
 }
 
-fn main() -> Result<(), RedactError> {
+/// Samples with what they are about.
+fn cases() -> Vec<(&'static str, Vec<u8>)> {
     let write: &[(Tag, &[u8])] = &[(Tag::Object, b"hosts.conf\0etc\0target\0project\0alice\0home\0")];
     let rename: &[(Tag, &[u8])] = &[
         (Tag::Base, b"project\0alice\0home\0"),
@@ -78,18 +79,21 @@ fn main() -> Result<(), RedactError> {
     let secret = b"mysqldump\0-u\0backup\0-phunter2\0--single-transaction\0shop\0";
     let near = b"curl\0-fsSL\0https://example.org/archive/v1.2.3.tar.gz\0-o\0/tmp/x.tar.gz\0";
     let argv = |argv| [exec, &[(Tag::Argv, argv)]].concat();
-    let cases = [
+    vec![
         ("file_write", sample(Kind::FileWrite, flag::FIRST, write)),
         ("file_rename", sample(Kind::FileRename, flag::FROM_ARGUMENT, rename)),
         ("exec", sample(Kind::Exec, 0, &argv(b"rustc\0--crate-name\0recorder\0src/lib.rs\0"))),
         ("exec of cc", sample(Kind::Exec, 0, &argv(compile))),
         ("exec of curl", sample(Kind::Exec, 0, &argv(near))),
         ("exec with secret", sample(Kind::Exec, 0, &argv(secret))),
-    ];
+    ]
+}
+
+fn main() -> Result<(), RedactError> {
     let redactor = Redactor::new(&Redact::default(), SaltKey::new(&[7; 32]))?;
     let mut enricher = Enricher::new(Path::new("/proc"));
     let mut writer = Writer::default();
-    for (name, bytes) in &cases {
+    for (name, bytes) in &cases() {
         let mut line = Vec::new();
         time(&format!("{name}: decode"), |_| {
             let _ = black_box(decode(black_box(bytes)));

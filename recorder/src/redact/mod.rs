@@ -113,7 +113,8 @@ impl Redactor {
             let (mut blanked, mut kept) = (Vec::with_capacity(text.len() + BLANK.len()), 0);
             for span in of_one {
                 blanked.extend_from_slice(text.get(kept..span.start).unwrap_or_default());
-                if let Ok(index @ 0..COMMITMENTS_MAX) = usize::try_from(exec.redacted.len()) {
+                let index = exec.redacted.len();
+                if index < COMMITMENTS_MAX {
                     let place = Place { seq, mono, index: u32::try_from(index).unwrap_or(u32::MAX) };
                     let secret = text.get(span.start..span.end).unwrap_or_default();
                     exec.redacted.push(Redaction {
