@@ -563,10 +563,13 @@ fn a_redacted_secret_is_proved_by_who_has_it() {
     let missing = check("hunter2", &[]);
     assert_eq!(missing.code, 70);
     assert!(missing.err.contains("redact.key is missing"), "{}", missing.err);
-    let salt = hex(&salt(0));
-    assert_eq!(check("hunter2", &["--salt", &salt]).code, 0);
-    assert_eq!(check("hunter3", &["--salt", &salt]).code, 1);
-    assert_eq!(check("hunter2", &["--salt", "00"]).code, 64);
+    let salt_file = sandbox.folder.path().join("salt");
+    let with_salt = ["--salt-file", salt_file.to_str().unwrap()];
+    std::fs::write(&salt_file, hex(&salt(0)) + "\n").unwrap();
+    assert_eq!(check("hunter2", &with_salt).code, 0);
+    assert_eq!(check("hunter3", &with_salt).code, 1);
+    std::fs::write(&salt_file, "00").unwrap();
+    assert_eq!(check("hunter2", &with_salt).code, 64);
 
     // A new key says nothing about what the old one was used for.
     salt_key::load_or_make(&state).unwrap();

@@ -1,4 +1,4 @@
-//! `recorder redaction`: what a blanked secret was. The secret comes from a file or from stdin, never from an
+//! `recorder redaction`: what a blanked secret was. Secret and salt come from a file or from stdin, never from an
 //! argument: arguments are what is being recorded.
 
 use std::fs::File;
@@ -21,7 +21,7 @@ use crate::store::salt_key;
 const EXAMPLES: &str = "Examples:
   sudo recorder redaction check 4711 --secret-file pw      was this the secret in event 4711? exit code 0 or 1
   sudo recorder redaction salt 4711                        the salts of event 4711, to hand to somebody else
-  recorder redaction check 4711 --secret-file pw --salt 00112233445566778899aabbccddeeff
+  recorder redaction check 4711 --secret-file pw --salt-file salt
 Whoever has the record and a salt can try out what the secret may have been: hand out a salt for one event only.";
 
 /// Longest secret: more than any argument has.
@@ -44,9 +44,9 @@ enum Action {
         /// File with the secret; `-` is stdin. A line end behind it does not count
         #[arg(long, value_name = "FILE")]
         secret_file: PathBuf,
-        /// The salt, instead of the one that the key in the state directory gives
-        #[arg(long, value_name = "HEX", value_parser = parse_salt)]
-        salt: Option<Salt>,
+        /// File with the salt, instead of the one that the key in the state directory gives
+        #[arg(long, value_name = "FILE")]
+        salt_file: Option<PathBuf>,
     },
     /// Print the salts of an event (needs root)
     Salt {
@@ -55,8 +55,13 @@ enum Action {
     },
 }
 
-fn parse_salt(text: &str) -> Result<Salt, String> {
-    unhex(text).ok_or_else(|| "a salt has 32 hexadecimal digits".to_owned())
+/// From a file as well: a salt that is recorded as an argument is a salt in the record.
+fn read_salt(path: &Path) -> Result<Salt> {
+    let text = read_secret(path)?;
+    let salt = str::from_utf8(&text).ok().and_then(|text| unhex(text.trim()));
+    salt.ok_or_else(|| {
+        UsageError(format!("{} is not a salt of 32 hexadecimal digits", path.display())).into()
+    })
 }
 
 /// One entry of an event's `redacted`.
@@ -89,7 +94,7 @@ pub fn run(store: &Path, config: Option<&Path>, arguments: &Arguments) -> Result
         serde_json::from_value(list).with_context(|| format!("`redacted` of event {seq}"))?;
     let place = |index| Place { seq, mono: record.mono, index };
     let salts: Vec<Salt> = match &arguments.action {
-        Action::Check { salt: Some(salt), .. } => vec![*salt; entries.len()],
+        Action::Check { salt_file: Some(file), .. } => vec![read_salt(file)?; entries.len()],
         _ => {
             let key = key(store, config)?;
             key.check(&entries)?;
@@ -114,7 +119,7 @@ fn key(store: &Path, config: Option<&Path>) -> Result<Key> {
     let path = salt_key::path(&state_dir);
     let key = salt_key::load(&state_dir)?.with_context(|| {
         format!(
-            "{} is missing: without the key only a salt that was printed before can tell (--salt)",
+            "{} is missing: without the key only a salt that was printed before can tell (--salt-file)",
             path.display()
         )
     })?;
@@ -140,7 +145,7 @@ fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
         Some("-") => read_all(&mut io::stdin().lock()),
         _ => File::open(path).and_then(|mut file| read_all(&mut file)),
     };
-    read.with_context(|| format!("reading the secret {}", path.display()))?;
+    read.with_context(|| format!("reading {}", path.display()))?;
     if secret.len() as u64 > SECRET_MAX {
         return Err(UsageError(format!("{} is longer than any secret here", path.display())).into());
     }
