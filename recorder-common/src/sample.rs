@@ -157,9 +157,11 @@ pub mod flag {
     pub const REMOUNT: u64 = 1 << 14;
     /// The first write through this open file.
     pub const FIRST: u64 = 1 << 15;
+    /// Handed to `io_submit`: the bytes are those asked for, the outcome is the caller's to collect.
+    pub const IO_SUBMIT: u64 = 1 << 16;
 
     /// Every flag with its word in the `flags` field, in output order.
-    pub const WORDS: [(u64, &str); 16] = [
+    pub const WORDS: [(u64, &str); 17] = [
         (CUT, "cut"),
         (UNRESOLVED, "unresolved"),
         (DELETED, "deleted"),
@@ -176,6 +178,7 @@ pub mod flag {
         (NOFOLLOW, "nofollow"),
         (REMOUNT, "remount"),
         (FIRST, "first"),
+        (IO_SUBMIT, "io_submit"),
     ];
 }
 
