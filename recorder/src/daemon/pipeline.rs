@@ -76,8 +76,9 @@ impl Pipeline {
             let patience = self.lines.patience_ms(ROUND_MS);
             self.take_all(reader.next_batch(patience)?)?;
             if settling {
-                self.settle(boot_ns(), &counters)?;
-                super::notify::alive();
+                let now = boot_ns();
+                self.settle(now, &counters)?;
+                super::notify::alive_unless(self.shared.backlog().is_stuck(now));
             }
             self.lines.flush_if_due()?;
         }

@@ -4,19 +4,18 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use super::backlog::CAPACITY;
 use super::control::{FrameStored, Shared};
 use super::frame::Frame;
 use crate::store::StoreError;
 use crate::store::writer::Writer;
-
-/// Frames that wait for the disk before the reader of the rings waits too.
-const QUEUE: usize = 16;
 
 /// The writing end: frames go in, empty buffers come back.
 pub struct Sink {
     frames: SyncSender<Frame>,
     buffers: Receiver<Frame>,
     thread: JoinHandle<Result<(), StoreError>>,
+    shared: Arc<Shared>,
 }
 
 /// The writer failed; [`Sink::finish`] tells why.
@@ -29,21 +28,23 @@ impl Sink {
     /// # Errors
     /// When the system refuses another thread.
     pub fn start(writer: Writer, shared: Arc<Shared>, wall: fn() -> i64) -> std::io::Result<Self> {
-        let (frames, incoming) = sync_channel::<Frame>(QUEUE);
-        let (give_back, buffers) = sync_channel::<Frame>(QUEUE);
+        let (frames, incoming) = sync_channel::<Frame>(CAPACITY);
+        let (give_back, buffers) = sync_channel::<Frame>(CAPACITY);
+        let told = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
-            write_all(writer, &incoming, &give_back, &shared, wall).inspect_err(|error| {
-                shared.set_failure(&error.to_string());
+            write_all(writer, &incoming, &give_back, &told, wall).inspect_err(|error| {
+                told.set_failure(&error.to_string());
             })
         })?;
-        Ok(Self { frames, buffers, thread })
+        Ok(Self { frames, buffers, thread, shared })
     }
 
-    /// Hands a frame over; waits when the disk is behind.
+    /// Hands a frame over at boot-clock time `now`; waits when the disk is behind.
     ///
     /// # Errors
     /// [`Closed`] once the writer has failed.
-    pub fn send(&self, frame: Frame) -> Result<(), Closed> {
+    pub fn send(&self, frame: Frame, now: u64) -> Result<(), Closed> {
+        self.shared.backlog().sent(now);
         self.frames.send(frame).map_err(|_| Closed)
     }
 
@@ -70,12 +71,14 @@ fn write_all(
     shared: &Shared,
     wall: fn() -> i64,
 ) -> Result<(), StoreError> {
-    let mut waiting = Vec::with_capacity(QUEUE);
+    let mut waiting = Vec::with_capacity(CAPACITY);
     while let Ok(frame) = incoming.recv() {
         waiting.push(frame);
-        waiting.extend(incoming.try_iter().take(QUEUE - 1));
+        waiting.extend(incoming.try_iter().take(CAPACITY - 1));
+        shared.backlog().taken(waiting.len());
         let inputs: Vec<_> = waiting.iter().map(Frame::as_input).collect();
         let stored = writer.append_all(&inputs)?;
+        shared.backlog().stored();
         for (frame, stored) in waiting.iter().zip(&stored) {
             shared.frame_stored(&FrameStored {
                 frame_no: stored.frame_no,
