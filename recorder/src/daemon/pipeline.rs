@@ -46,13 +46,15 @@ pub struct Pipeline {
     tracker: Tracker,
     shared: Arc<Shared>,
     settled: u64,
+    /// Boot-clock ns until which everything was read.
+    ended: Option<u64>,
 }
 
 impl Pipeline {
     /// An empty pipeline in front of `lines`.
     #[must_use]
     pub fn new(lines: Lines, enricher: Enricher, shared: Arc<Shared>) -> Self {
-        Self { lines, enricher, tracker: Tracker::default(), shared, settled: boot_ns() }
+        Self { lines, enricher, tracker: Tracker::default(), shared, settled: boot_ns(), ended: None }
     }
 
     /// Writes an event of the recorder about itself.
@@ -83,18 +85,21 @@ impl Pipeline {
             self.lines.flush_if_due()?;
         }
         let counters = reader.counters()?;
-        self.take_all(reader.last_batch())?;
+        let until = boot_ns();
+        self.ended = Some(until);
+        self.take_all(reader.last_batch(until))?;
         self.settle(boot_ns(), &counters)?;
         // Nothing more can come: what is missing now is lost, however young the hole.
         self.settle(u64::MAX, &counters)
     }
 
-    /// Writes the last event and waits until all is durable.
+    /// Writes the last event, with the time until which the record is complete, and waits until all is durable.
     ///
     /// # Errors
     /// The first error of the store.
     pub fn finish(mut self, reason: &str) -> Result<(), crate::store::StoreError> {
-        let stop = about::stop(boot_ns(), reason, self.lines.written(), self.lines.lost);
+        let stop =
+            about::stop(self.ended.unwrap_or_else(boot_ns), reason, self.lines.written(), self.lines.lost);
         // A store that is closed says why when it is finished.
         let _ = self.lines.write(&stop).and_then(|()| self.lines.flush());
         self.lines.finish()

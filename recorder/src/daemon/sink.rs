@@ -72,6 +72,8 @@ fn write_all(
     wall: fn() -> i64,
 ) -> Result<(), StoreError> {
     let mut waiting = Vec::with_capacity(CAPACITY);
+    // The end carries the time of the last event, `stop`: until then, and no longer, the record is complete.
+    let mut last = wall();
     while let Ok(frame) = incoming.recv() {
         waiting.push(frame);
         waiting.extend(incoming.try_iter().take(CAPACITY - 1));
@@ -79,6 +81,7 @@ fn write_all(
         let inputs: Vec<_> = waiting.iter().map(Frame::as_input).collect();
         let stored = writer.append_all(&inputs)?;
         shared.backlog().stored();
+        last = waiting.last().map_or(last, |frame| frame.t_last);
         for (frame, stored) in waiting.iter().zip(&stored) {
             shared.frame_stored(&FrameStored {
                 frame_no: stored.frame_no,
@@ -94,5 +97,5 @@ fn write_all(
             let _ = give_back.try_send(frame);
         }
     }
-    writer.close(wall())
+    writer.close(last)
 }
