@@ -59,6 +59,8 @@ offsets! {
     mm_arg_start = "mm_struct.arg_start",
     mm_arg_end = "mm_struct.arg_end",
     mm_exe_file = "mm_struct.exe_file",
+    mm_mt = "mm_struct.mm_mt",
+    mt_root = "maple_tree.ma_root",
     fs_root = "fs_struct.root",
     fs_pwd = "fs_struct.pwd",
     path_mnt = "path.mnt",

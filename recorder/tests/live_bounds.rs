@@ -70,3 +70,45 @@ fn what_is_beyond_a_bound_is_a_gap() {
     let missing: u64 = gaps.map(|gap| gap.number("count").unwrap_or(0)).sum();
     assert_eq!(missing, BEYOND + 1, "requests and one call of mprotect");
 }
+
+/// Threads that change the mappings of one process, for which they hold the kernel's lock.
+const THREADS: usize = 6;
+const ROUNDS: i64 = 400;
+
+#[test]
+#[ignore = "root: cargo xtask test"]
+fn threads_that_change_their_mappings_hide_nothing() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.path().join("mapped");
+    let file = std::fs::File::options().create_new(true).read(true).write(true).open(&path).expect("file");
+    let read = i64::from(libc::PROT_READ);
+    let both = i64::from(libc::PROT_READ | libc::PROT_WRITE);
+    let shared = [0, PAGE, read, i64::from(libc::MAP_SHARED), i64::from(file.as_raw_fd()), 0];
+    let at = raw::call(libc::SYS_mmap, &shared).expect("mmap");
+    let daemon = sandbox.record();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                let private = i64::from(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let at = raw::call(libc::SYS_mmap, &[0, 64 * PAGE, read, private, -1, 0]).expect("mmap");
+                    raw::call(libc::SYS_mprotect, &[at + PAGE, 62 * PAGE, both]).expect("mprotect");
+                    raw::call(libc::SYS_munmap, &[at, 64 * PAGE]).expect("munmap");
+                }
+            });
+        }
+        for _ in 0..ROUNDS {
+            raw::call(libc::SYS_mprotect, &[at, PAGE, both]).expect("mprotect");
+            raw::call(libc::SYS_mprotect, &[at, PAGE, read]).expect("mprotect");
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let (status, said) = daemon.stop();
+    assert!(status.success(), "{status}\n{said}");
+    let events = sandbox.events();
+    sandbox.assert_nothing_lost(&events);
+    let told =
+        events.iter().filter(|event| event.kind() == "file_map_write" && event.text("path") == path.to_str());
+    assert_eq!(told.count(), usize::try_from(ROUNDS).expect("small"));
+}
