@@ -1,5 +1,5 @@
 //! One event proven to somebody who has nothing but the proof and the public key; and what is said when it does not hold.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod scratch;
 
