@@ -87,6 +87,13 @@ impl Medium for Faulty {
         }
         self.files.fix(name, bytes)
     }
+
+    fn seal(&mut self, name: &str) -> Result<(), StoreError> {
+        if self.fails() {
+            return Err(StoreError::Io { path: name.into(), action: "sealing", source: no_space() });
+        }
+        self.files.seal(name)
+    }
 }
 
 /// Records until the plan strikes; gives the number of acknowledged events, and whether it came to its end.
@@ -171,7 +178,7 @@ fn failing_again_and_again_on_the_same_store() {
 /// Two segments; the second is open. Gives the path of the second.
 fn killed() -> (Scratch, std::path::PathBuf) {
     let scratch = Scratch::new();
-    let mut writer = scratch.writer(1_200);
+    let mut writer = scratch.writer(1_000);
     append(&mut writer, 2).unwrap();
     append(&mut writer, 2).unwrap();
     drop(writer);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use recorder::chain::checkpoint::Checkpoint;
 use recorder::chain::key::OriginKey;
 use recorder::chain::proof::{inclusion, root};
-use recorder::store::format::{FRAME_HEADER, FrameHeader, SegmentHeader};
+use recorder::store::format::{FRAME_HEADER, FrameHeader, Seal, SegmentHeader};
 use recorder::store::payload::unpack;
 use recorder::store::reader::SegmentReader;
 use recorder::store::tree_hashes::TreeHashes;
@@ -44,6 +44,9 @@ fn update() {
     let proof = EventProof::make(&header, &lines, 1, path, checkpoint.clone()).unwrap();
     std::fs::write(seed("segment", "whole"), &bytes).unwrap();
     std::fs::write(seed("frame", "data"), frame).unwrap();
+    let mut seal = Vec::new();
+    Seal { checkpoint: checkpoint.to_string().as_bytes(), index: b"index" }.encode(&mut seal).unwrap();
+    std::fs::write(seed("frame", "seal"), seal).unwrap();
     std::fs::write(seed("note", "checkpoint"), checkpoint.to_string()).unwrap();
     std::fs::write(seed("note", "key"), key.public().to_string()).unwrap();
     std::fs::write(seed("proof", "event"), proof.to_string()).unwrap();
@@ -63,6 +66,7 @@ fn seeds_are_accepted() {
     let frame = read("frame", "data");
     let header = FrameHeader::decode(&frame).unwrap();
     unpack(&frame[FRAME_HEADER..], header.raw_len, &mut Vec::new()).unwrap();
+    assert!(Seal::decode(&read("frame", "seal")).is_ok());
     assert!(Checkpoint::parse(&read("note", "checkpoint")).is_ok());
     assert!(EventProof::parse(&read("proof", "event")).is_ok());
 }

@@ -1,8 +1,9 @@
-//! Any bytes as a frame header, its checksum put right so that the fields behind it are reached, and as a payload.
+//! Any bytes as a frame header, its checksum put right so that the fields behind it are reached, and as a payload
+//! of events or of a seal.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use recorder::store::format::{FRAME_HEADER, FrameHeader};
+use recorder::store::format::{FRAME_HEADER, FrameHeader, Seal};
 use recorder::store::payload::unpack;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -20,6 +21,10 @@ fuzz_target!(|bytes: &[u8]| {
         if unpack(payload, read.raw_len, &mut lines).is_ok() {
             assert_eq!(lines.len(), read.raw_len as usize);
         }
+    }
+    if let Ok(seal) = Seal::decode(bytes) {
+        seal.encode(&mut lines).unwrap();
+        assert_eq!(lines, bytes);
     }
     // A payload on its own: the first bytes state its length.
     if let Some((length, payload)) = bytes.split_first_chunk() {

@@ -34,7 +34,7 @@ impl Domain {
         }
     }
 
-    fn message(self, bytes: &[u8]) -> Vec<u8> {
+    pub(super) fn message(self, bytes: &[u8]) -> Vec<u8> {
         [self.prefix(), bytes].concat()
     }
 }

@@ -14,7 +14,9 @@ use crate::chain::note::MAX_NOTE;
 use crate::chain::proof::{MakeError, inclusion};
 use crate::exit::Exit;
 use crate::store::CHECKPOINT_FILE;
-use crate::store::reader::Frame;
+use crate::store::directory::Directory;
+use crate::store::format::Seal;
+use crate::store::reader::{Frame, SegmentReader};
 use crate::store::tree_hashes::TreeHashes;
 use crate::verify::event::EventProof;
 
@@ -44,19 +46,26 @@ pub struct Arguments {
 pub fn run(store: &Path, state_dir: &Path, arguments: &Arguments) -> Result<Exit> {
     let seq = arguments.seq;
     // Before the store is looked at: whatever a checkpoint covers is in the store by then.
-    let checkpoint = match &arguments.checkpoint {
+    let mut checkpoint = match &arguments.checkpoint {
         Some(file) => {
             Some(read_checkpoint(file)?.with_context(|| format!("{} is not there", file.display()))?)
         }
         None => newest_checkpoint(state_dir),
     };
-    let key = open_store(store)?.origin()?;
+    let directory = open_store(store)?;
+    let key = directory.origin()?;
     let Some((frame, _)) = find_frame(store, seq)? else {
         eprintln!("recorder: the store has no event {seq}");
         return Ok(Exit::NOTHING);
     };
     let frame_no = frame.header.frame_no;
-    let Some(checkpoint) = checkpoint.filter(|checkpoint| frame_no < checkpoint.size()) else {
+    let covers = |checkpoint: &Checkpoint| frame_no < checkpoint.size();
+    if arguments.checkpoint.is_none() {
+        // Beside a copy of a store there is none, or one of another host.
+        checkpoint = checkpoint.filter(|found| covers(found) && found.verify(&key).is_ok());
+        checkpoint = checkpoint.map_or_else(|| sealed_checkpoint(&directory), |found| Ok(Some(found)))?;
+    }
+    let Some(checkpoint) = checkpoint.filter(covers) else {
         eprintln!(
             "recorder: no checkpoint covers event {seq} yet (it is in frame {frame_no}); the recorder signs one at least \
              every 10 s while it records: try again then, or name one with --checkpoint"
@@ -75,6 +84,26 @@ fn newest_checkpoint(state_dir: &Path) -> Option<Checkpoint> {
         eprintln!("recorder: {}", super::message(&error));
         None
     })
+}
+
+/// The checkpoint in the newest seal.
+fn sealed_checkpoint(directory: &Directory) -> Result<Option<Checkpoint>> {
+    for segment in directory.segments().iter().rev() {
+        let Some(mut reader) = SegmentReader::open(&segment.path)? else { continue };
+        while let Some(header) = reader.next_header()? {
+            if !header.header.is_seal() {
+                continue;
+            }
+            reader.seek(header.offset);
+            let Some(frame) = reader.next_frame()? else { break };
+            let sealed = Seal::decode(&frame.payload)?;
+            // A seal without one is not the newest that there can be.
+            if let Ok(checkpoint) = Checkpoint::parse(sealed.checkpoint) {
+                return Ok(Some(checkpoint));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// `None` when there is no such file.

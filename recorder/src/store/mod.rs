@@ -11,6 +11,7 @@ pub mod format;
 pub(crate) mod frames;
 mod key_file;
 pub mod medium;
+pub(crate) mod options;
 pub mod payload;
 mod position;
 pub mod reader;
@@ -57,7 +58,7 @@ pub struct Appended {
     pub frame_no: u64,
     /// Number of its first event.
     pub first_seq: u64,
-    /// Number of events in it.
+    /// Number of events in it; 0 for a heartbeat.
     pub count: u32,
 }
 
@@ -121,6 +122,17 @@ pub enum StoreError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// Nobody is there any more who sets the flags.
+    #[error(
+        "{path}: it can't be protected: {why}; recording stops rather than going on without protection: start the \
+         recorder again", path = path.display()
+    )]
+    Unprotected {
+        /// The file.
+        path: PathBuf,
+        /// What the helper said, or that it is gone.
+        why: String,
     },
     /// A key file that is not one.
     #[error("{path}: {source}", path = path.display())]

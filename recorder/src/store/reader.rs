@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::format::{self, MAX_SEGMENT_HEADER, SegmentHeader};
 pub use super::frames::Frame;
-use super::frames::{Frames, Step};
+use super::frames::{Frames, Payloads, Step};
 use super::{StoreError, Torn};
 
 /// Reads a segment from its first frame on, or from where [`seek`](Self::seek) puts it.
@@ -53,12 +53,13 @@ impl SegmentReader {
         self.frames.offset()
     }
 
-    /// The next frame; `None` at the end or at a torn tail. On a live store a later call may find more.
+    /// The next frame; `None` at the end or at a torn tail. On a live store a later call may find more. The payload of a
+    /// seal is left unread (and empty).
     ///
     /// # Errors
     /// When the bytes can't be read or are damaged; the reader stays where it is.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, StoreError> {
-        let step = self.frames.step(true)?;
+        let step = self.frames.step(Payloads::Events)?;
         self.advance(step)
     }
 
@@ -67,7 +68,7 @@ impl SegmentReader {
     /// # Errors
     /// As for [`next_frame`](Self::next_frame).
     pub fn next_header(&mut self) -> Result<Option<Frame>, StoreError> {
-        let step = self.frames.step(false)?;
+        let step = self.frames.step(Payloads::Skipped)?;
         self.advance(step)
     }
 

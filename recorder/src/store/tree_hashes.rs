@@ -104,9 +104,10 @@ fn read_leaves(path: &Path, leaves: &mut HashMap<u64, Hash>) -> Result<(), Store
         Err(error) => return Err(error),
     };
     let first = reader.header().first_frame;
-    let before = reader.header().prev_leaf;
-    if let Some(last) = first.checked_sub(1) {
-        leaves.entry(last).or_insert(before);
+    // Behind a segment without frames the link is that segment's own, which is no leaf.
+    let before = reader.header().previous.filter(|previous| previous.first_frame < first);
+    if let Some(last) = first.checked_sub(1).filter(|_| before.is_some()) {
+        leaves.entry(last).or_insert(reader.header().prev_link);
     }
     loop {
         match reader.next_header() {
@@ -114,7 +115,7 @@ fn read_leaves(path: &Path, leaves: &mut HashMap<u64, Hash>) -> Result<(), Store
                 let header = frame.header;
                 leaves.insert(header.frame_no, header.leaf_hash());
                 if let Some(last) = header.frame_no.checked_sub(1).filter(|last| *last >= first) {
-                    leaves.entry(last).or_insert(header.prev_leaf);
+                    leaves.entry(last).or_insert(header.prev_link);
                 }
             }
             Ok(None) => return Ok(()),

@@ -47,10 +47,10 @@ fn header(lines: &[u8]) -> FrameHeader {
         t_first: 1,
         t_last: 2,
         lost_total: 0,
-        prev_leaf: [1; 32],
+        prev_link: [1; 32],
         inner_root: inner.root(),
         payload_sha256: [2; 32],
-        next_pk: [0; 32],
+        next_pk: [1; 32],
         signature: [0; 64],
     }
 }
@@ -101,7 +101,6 @@ fn a_lone_event_in_a_lone_frame_is_proven() {
 /// One way to cheat, and the step that finds it.
 #[test]
 fn each_way_to_cheat_is_found_at_its_step() {
-    type Change = fn(&mut EventProof);
     let verify = |change: Change| {
         let mut forged = proof(5);
         change(&mut forged);
@@ -112,6 +111,7 @@ fn each_way_to_cheat_is_found_at_its_step() {
             .unwrap_err()
             .to_string()
     };
+    type Change = fn(&mut EventProof);
     let rows: [(Change, &str); 9] = [
         (|proof| proof.line[9] ^= 1, "not the one that its frame commits to"),
         (|proof| proof.line.push(b' '), "not the one that its frame commits to"),
