@@ -10,6 +10,7 @@ mod probe;
 mod proof;
 mod prove;
 mod query;
+mod redaction;
 mod scan;
 mod show;
 mod status;
@@ -99,6 +100,8 @@ enum Verb {
     Probe(probe::Arguments),
     /// Check or show the configuration
     Config(config::Arguments),
+    /// Check what a blanked secret was, without showing it (needs root)
+    Redaction(redaction::Arguments),
     /// Print a completion script for a shell
     Completion(completion::Arguments),
     /// Put flags on files of the store, for the daemon that starts it
@@ -140,10 +143,14 @@ fn run(line: CommandLine) -> Result<Exit> {
             let store = store()?;
             prove::run(&store, &common.state_dir(&store), &arguments)
         }
-        Verb::Verify(arguments) => verify::run(&store()?, &arguments),
+        Verb::Verify(arguments) => {
+            let store = store()?;
+            verify::run(&store, &common.state_dir(&store), &arguments)
+        }
         Verb::Status(arguments) => status::run(&store()?, &arguments),
         Verb::Probe(arguments) => probe::run(&arguments),
         Verb::Config(arguments) => config::run(common.config.as_deref(), &arguments),
+        Verb::Redaction(arguments) => redaction::run(&store()?, common.config.as_deref(), &arguments),
         Verb::Completion(arguments) => completion::run(&arguments),
         Verb::Sealer => daemon::sealer::run().map(|()| Exit::OK),
     }

@@ -1,6 +1,6 @@
 //! `recorder prove SEQ`: a file with which anybody can check one event offline, and needs only the origin's public key.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -10,14 +10,11 @@ use super::scan::open_store;
 use super::show::find_frame;
 use crate::chain::checkpoint::Checkpoint;
 use crate::chain::key::OriginPublic;
-use crate::chain::note::MAX_NOTE;
 use crate::chain::proof::{MakeError, inclusion};
 use crate::exit::Exit;
-use crate::store::CHECKPOINT_FILE;
-use crate::store::directory::Directory;
-use crate::store::format::Seal;
-use crate::store::reader::{Frame, SegmentReader};
+use crate::store::reader::Frame;
 use crate::store::tree_hashes::TreeHashes;
+use crate::store::{CHECKPOINT_FILE, checkpoint_file};
 use crate::verify::event::EventProof;
 
 const EXAMPLES: &str = "Examples:
@@ -48,7 +45,7 @@ pub fn run(store: &Path, state_dir: &Path, arguments: &Arguments) -> Result<Exit
     // Before the store is looked at: whatever a checkpoint covers is in the store by then.
     let mut checkpoint = match &arguments.checkpoint {
         Some(file) => {
-            Some(read_checkpoint(file)?.with_context(|| format!("{} is not there", file.display()))?)
+            Some(checkpoint_file::read(file)?.with_context(|| format!("{} is not there", file.display()))?)
         }
         None => newest_checkpoint(state_dir),
     };
@@ -63,7 +60,9 @@ pub fn run(store: &Path, state_dir: &Path, arguments: &Arguments) -> Result<Exit
     if arguments.checkpoint.is_none() {
         // Beside a copy of a store there is none, or one of another host.
         checkpoint = checkpoint.filter(|found| covers(found) && found.verify(&key).is_ok());
-        checkpoint = checkpoint.map_or_else(|| sealed_checkpoint(&directory), |found| Ok(Some(found)))?;
+        if checkpoint.is_none() {
+            checkpoint = checkpoint_file::newest_in_seals(&directory)?;
+        }
     }
     let Some(checkpoint) = checkpoint.filter(covers) else {
         eprintln!(
@@ -80,42 +79,10 @@ pub fn run(store: &Path, state_dir: &Path, arguments: &Arguments) -> Result<Exit
 
 /// The newest checkpoint of this host that can be read.
 fn newest_checkpoint(state_dir: &Path) -> Option<Checkpoint> {
-    read_checkpoint(&state_dir.join(CHECKPOINT_FILE)).unwrap_or_else(|error| {
-        eprintln!("recorder: {}", super::message(&error));
+    checkpoint_file::read(&state_dir.join(CHECKPOINT_FILE)).unwrap_or_else(|error| {
+        eprintln!("recorder: {error}");
         None
     })
-}
-
-/// The checkpoint in the newest seal.
-fn sealed_checkpoint(directory: &Directory) -> Result<Option<Checkpoint>> {
-    for segment in directory.segments().iter().rev() {
-        let Some(mut reader) = SegmentReader::open(&segment.path)? else { continue };
-        while let Some(header) = reader.next_header()? {
-            if !header.header.is_seal() {
-                continue;
-            }
-            reader.seek(header.offset);
-            let Some(frame) = reader.next_frame()? else { break };
-            let sealed = Seal::decode(&frame.payload)?;
-            // A seal without one is not the newest that there can be.
-            if let Ok(checkpoint) = Checkpoint::parse(sealed.checkpoint) {
-                return Ok(Some(checkpoint));
-            }
-        }
-    }
-    Ok(None)
-}
-
-/// `None` when there is no such file.
-fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>> {
-    let mut bytes = Vec::new();
-    match std::fs::File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        opened => opened.and_then(|file| file.take(MAX_NOTE as u64 + 1).read_to_end(&mut bytes)),
-    }
-    .with_context(|| format!("reading the checkpoint {}", path.display()))?;
-    let checkpoint = Checkpoint::parse(&bytes);
-    checkpoint.map(Some).with_context(|| format!("{} is not a checkpoint", path.display()))
 }
 
 /// A proof that holds: out of the tiles, or out of the frames alone where those are not right.

@@ -1,10 +1,11 @@
 //! Append-only segments on disk: what frames look like, one writer, any number of readers.
 //!
 //! Readers never write and need no lock. Only `writer` and what it calls (`recovery`, `access`, `key_file`, `medium`)
-//! change anything.
+//! change anything, and `salt_key`, which the daemon asks for its key.
 #![forbid(unsafe_code)]
 
 pub(crate) mod access;
+pub mod checkpoint_file;
 pub mod directory;
 mod fixed;
 pub mod format;
@@ -16,12 +17,15 @@ pub mod payload;
 mod position;
 pub mod reader;
 mod recovery;
+pub mod salt_key;
+mod secret_file;
 pub mod tiles;
 pub mod tree_hashes;
 pub mod writer;
 
 use std::path::{Path, PathBuf};
 
+use crate::chain::checkpoint::CheckpointError;
 use crate::chain::key::KeyError;
 use format::FormatError;
 
@@ -142,6 +146,14 @@ pub enum StoreError {
         /// Why it was refused.
         source: KeyError,
     },
+    /// A checkpoint file that is not one.
+    #[error("{path}: not a checkpoint: {source}", path = path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// Why it was refused.
+        source: CheckpointError,
+    },
     /// The store can't be continued by this writer.
     #[error("{path}: {what}", path = path.display())]
     Unusable {
@@ -149,6 +161,22 @@ pub enum StoreError {
         path: PathBuf,
         /// Why, and what to do.
         what: String,
+    },
+    /// Frames are gone that a checkpoint of this host covers.
+    #[error(
+        "{path}: it has {frames} frames, but this host signed for {signed} ({checkpoint}): the store was cut or set back to an \
+         earlier state; run `recorder verify`, keep both, then move the store and its state directory away to begin a new log \
+         under a new key", path = path.display(), checkpoint = checkpoint.display()
+    )]
+    RolledBack {
+        /// The store.
+        path: PathBuf,
+        /// Frames in it.
+        frames: u64,
+        /// Frames that the checkpoint covers.
+        signed: u64,
+        /// The checkpoint.
+        checkpoint: PathBuf,
     },
     /// An earlier append failed; nothing is written any more.
     #[error("{path}: an earlier write failed, the store is closed until the recorder starts again", path = path.display())]

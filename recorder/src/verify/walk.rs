@@ -5,6 +5,7 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 use super::finding::{Finding, Kind};
+use crate::chain::checkpoint::Checkpoint;
 use crate::chain::key::{Domain, OriginPublic};
 use crate::chain::tree::{Frontier, leaf_hash};
 use crate::chain::{Hash, once};
@@ -55,6 +56,8 @@ pub(super) struct Walk {
     pub event_count: u64,
     /// Frames with events in the time that was asked for.
     pub in_range: u64,
+    /// What the seal says about the tree in front of it, signed by the origin key.
+    pub checkpoint: Option<Checkpoint>,
     /// Whether the last frame ends the segment and nothing follows.
     pub ended: bool,
     /// Whether the recorder ended in order with the last frame.
@@ -321,9 +324,23 @@ impl Walker<'_> {
     /// Checks what the end of a segment holds.
     fn seal(&mut self, frame: &Frame) {
         let header = &frame.header;
-        if let Err(what) = Seal::decode(&frame.payload) {
-            let finding = Finding::new(Kind::PayloadShape, what.to_string()).at(frame.offset);
-            self.add(finding.frames(header.frame_no, header.frame_no));
+        let here = |kind, sentence: String| {
+            Finding::new(kind, sentence).at(frame.offset).frames(header.frame_no, header.frame_no)
+        };
+        let seal = match Seal::decode(&frame.payload) {
+            Ok(seal) => seal,
+            Err(what) => return self.add(here(Kind::PayloadShape, what.to_string())),
+        };
+        let checkpoint = Checkpoint::parse(seal.checkpoint)
+            .and_then(|said| self.rules.key.map_or(Ok(()), |key| said.verify(key)).map(|()| said));
+        match checkpoint {
+            Ok(said) if said.size() == header.frame_no => self.walk.checkpoint = Some(said),
+            Ok(said) => {
+                let sentence =
+                    format!("its checkpoint is over {} frames, not over all before it", said.size());
+                self.add(here(Kind::CheckpointWrong, sentence));
+            }
+            Err(why) => self.add(here(Kind::CheckpointWrong, format!("its checkpoint does not hold: {why}"))),
         }
     }
 

@@ -45,6 +45,10 @@ impl Tail {
         self.hash = Sha256::new();
     }
 
+    pub(super) fn medium(&mut self) -> &mut dyn Medium {
+        self.medium.as_mut()
+    }
+
     pub(super) const fn number(&self) -> u32 {
         self.number
     }
