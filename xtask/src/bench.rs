@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: measurements. None is a test: a busy machine makes figures worse, not the code wrong.
+mod library;
 mod peers;
-mod pipeline;
 mod ratios;
 
 use anyhow::Result;
@@ -11,13 +11,16 @@ pub enum Bench {
     /// The same loads with nothing, with auditd and with the recorder, interleaved; prints the ratios
     Peers(peers::Args),
     /// Events through decode, enrich, line, chain, compression and disk
-    Pipeline(pipeline::Args),
+    Pipeline(library::Args),
+    /// What evidence costs: append, wait for the disk, read, verify, and bytes an event
+    Store(library::Args),
 }
 
 /// Runs one measurement.
 pub fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Peers(args) => peers::run(args),
-        Bench::Pipeline(args) => pipeline::run(args),
+        Bench::Pipeline(args) => args.run("pipeline"),
+        Bench::Store(args) => args.run("store"),
     }
 }
