@@ -8,6 +8,7 @@ pub(crate) mod access;
 pub mod directory;
 pub mod format;
 pub(crate) mod frames;
+pub mod index;
 mod key_file;
 pub mod medium;
 pub mod payload;
