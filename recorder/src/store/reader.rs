@@ -3,9 +3,10 @@
 
 use std::path::Path;
 
-use super::format::{self, MAX_SEGMENT_HEADER, SegmentHeader};
+use super::format::{self, FRAME_HEADER, FormatError, FrameHeader, MAX_SEGMENT_HEADER, SegmentHeader};
 pub use super::frames::Frame;
 use super::frames::{Frames, Step};
+use super::index::{Index, IndexError};
 use super::{StoreError, Torn};
 
 /// Reads a segment from its first frame on, or from where [`seek`](Self::seek) puts it.
@@ -51,6 +52,29 @@ impl SegmentReader {
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.frames.offset()
+    }
+
+    /// The segment's index; `None` when it is not sealed.
+    ///
+    /// # Errors
+    /// When it can't be read or is damaged. What it says of the frames is not checked against them.
+    pub fn index(&self) -> Result<Option<Index>, IndexError> {
+        let length = self.frames.length()?;
+        let Some(index) = Index::open(&|offset, length| self.read(offset, length), length)? else {
+            return Ok(None);
+        };
+        // Bytes that look like an index are one only in a seal that follows the frames.
+        let seal = self.header.encoded_len() as u64 + index.frames_len();
+        let header = FrameHeader::decode(&self.read(seal, FRAME_HEADER)?);
+        Ok(matches!(header, Err(FormatError::Kind(5))).then_some(index))
+    }
+
+    /// Reads `length` bytes at `offset`, fewer at the end of the file.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, StoreError> {
+        self.frames.read(offset, length)
     }
 
     /// The next frame; `None` at the end or at a torn tail. On a live store a later call may find more.

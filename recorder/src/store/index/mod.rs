@@ -10,7 +10,7 @@ mod read;
 mod runs;
 
 pub use build::Builder;
-pub use keys::{Field, key, key_below};
+pub use keys::{CONTAINER, Field, key, key_below, program};
 pub use read::{FramePlace, FrameTable, Index, ReadAt};
 pub use runs::Runs;
 
