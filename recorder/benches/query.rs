@@ -125,6 +125,10 @@ impl Medium for NoSync {
     fn sync_directory(&mut self) -> io::Result<()> {
         Ok(())
     }
+
+    fn fix(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.0.fix(name, bytes)
+    }
 }
 
 /// Writes the store; every command is another process with another file.

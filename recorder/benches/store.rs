@@ -123,6 +123,10 @@ impl Medium for Discard {
     fn sync_directory(&mut self) -> io::Result<()> {
         Ok(())
     }
+
+    fn fix(&mut self, _name: &str, _bytes: &[u8]) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 fn write(store: &Path, events: u64, lines: &Lines, discard: bool) -> Result<Spent> {

@@ -27,6 +27,8 @@ impl From<Exit> for ExitCode {
 pub const TABLE: &[(&str, u8, &str)] = &[
     ("query follow show", 0, "found"),
     ("query follow show", 1, "nothing found"),
+    ("prove", 0, "written"),
+    ("prove", 1, "no such event, or no checkpoint covers it yet"),
     ("status", 0, "recording"),
     ("status", 1, "not recording"),
     ("probe", 1, "a hook is missing"),

@@ -80,6 +80,13 @@ impl Medium for Faulty {
     fn sync_directory(&mut self) -> io::Result<()> {
         if self.fails() { Err(no_space()) } else { self.files.sync_directory() }
     }
+
+    fn fix(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.fails() {
+            return Err(StoreError::Io { path: name.into(), action: "writing", source: no_space() });
+        }
+        self.files.fix(name, bytes)
+    }
 }
 
 /// Records until the plan strikes; gives the number of acknowledged events, and whether it came to its end.
@@ -164,7 +171,7 @@ fn failing_again_and_again_on_the_same_store() {
 /// Two segments; the second is open. Gives the path of the second.
 fn killed() -> (Scratch, std::path::PathBuf) {
     let scratch = Scratch::new();
-    let mut writer = scratch.writer(1_200);
+    let mut writer = scratch.writer(1_000);
     append(&mut writer, 2).unwrap();
     append(&mut writer, 2).unwrap();
     drop(writer);

@@ -40,10 +40,13 @@ enum Format {
 /// # Errors
 /// When the store can't be read, or the output can't be written.
 pub fn run(store: &Path, arguments: &Arguments) -> Result<Exit> {
-    let Some(found) = find(store, arguments.seq)? else {
+    let Some((frame, segment)) = find_frame(store, arguments.seq)? else {
         eprintln!("recorder: the store has no event {}", arguments.seq);
         return Ok(Exit::NOTHING);
     };
+    let number = frame.header.frame_no;
+    let line = line_of(&frame, arguments.seq).with_context(|| format!("{segment}: frame {number}"))?;
+    let found = Found { line, segment, frame: number, offset: frame.offset };
     match arguments.output {
         Format::Human => print_human(&found)?,
         Format::Json => print_json(&found)?,
@@ -59,7 +62,11 @@ struct Found {
     offset: u64,
 }
 
-fn find(store: &Path, seq: u64) -> Result<Option<Found>> {
+/// The frame that has an event in it, and the name of its segment.
+///
+/// # Errors
+/// When the store can't be read, or is damaged in front of it.
+pub(super) fn find_frame(store: &Path, seq: u64) -> Result<Option<(Frame, String)>> {
     for segment in open_store(store)?.segments().iter().rev() {
         let Some(mut reader) = SegmentReader::open(&segment.path)? else { continue };
         if reader.header().first_seq > seq {
@@ -73,9 +80,7 @@ fn find(store: &Path, seq: u64) -> Result<Option<Found>> {
             reader.seek(header.offset);
             let Some(frame) = reader.next_frame()? else { continue };
             let segment = reader.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let line = line_of(&frame, seq)
-                .with_context(|| format!("{segment}: frame {}", frame.header.frame_no))?;
-            return Ok(Some(Found { line, segment, frame: frame.header.frame_no, offset: frame.offset }));
+            return Ok(Some((frame, segment)));
         }
     }
     Ok(None)

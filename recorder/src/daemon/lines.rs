@@ -7,6 +7,9 @@ use crate::event::Event;
 use crate::event::json::{LineContext, Writer};
 use crate::store::StoreError;
 
+/// Longest silence of the store, boot-clock ns: without events a frame says that the recorder lives.
+const HEARTBEAT_NS: u64 = 10_000_000_000;
+
 /// The numbered lines of this host's log, on their way to disk.
 pub struct Lines {
     sink: Sink,
@@ -19,6 +22,8 @@ pub struct Lines {
     pub lost: u64,
     /// Wall clock minus boot clock, ns.
     offset: i64,
+    /// When the sink last got something, boot-clock ns.
+    handed: u64,
 }
 
 impl Lines {
@@ -27,7 +32,8 @@ impl Lines {
     pub fn new(sink: Sink, boot: &str, next_seq: u64) -> Self {
         let (json, builder) = (Writer::default(), Builder::new(Frame::default()));
         let boot = boot.to_owned();
-        Self { sink, json, builder, boot, next_seq, written: 0, lost: 0, offset: clock_offset() }
+        let (offset, handed) = (clock_offset(), boot_ns());
+        Self { sink, json, builder, boot, next_seq, written: 0, lost: 0, offset, handed }
     }
 
     /// Looks at the wall clock again, because it can be set; once for each batch is enough.
@@ -67,12 +73,20 @@ impl Lines {
         if self.builder.is_full() { self.flush() } else { Ok(()) }
     }
 
-    /// Hands the frame over when it is due.
+    /// Hands the frame over when it is due, or a heartbeat when there was nothing for long.
     ///
     /// # Errors
     /// [`Closed`] when the store takes no more.
     pub fn flush_if_due(&mut self) -> Result<(), Closed> {
-        if self.builder.is_due(boot_ns()) { self.flush() } else { Ok(()) }
+        let now = boot_ns();
+        if self.builder.is_due(now) {
+            return self.flush();
+        }
+        if self.builder.is_empty() && now.saturating_sub(self.handed) >= HEARTBEAT_NS {
+            self.handed = now;
+            return self.sink.heartbeat(self.lost);
+        }
+        Ok(())
     }
 
     /// Hands over what there is.
@@ -83,6 +97,7 @@ impl Lines {
         if self.builder.is_empty() {
             return Ok(());
         }
+        self.handed = boot_ns();
         let frame = self.builder.take(self.lost, self.sink.buffers());
         self.sink.send(frame)
     }

@@ -1,4 +1,4 @@
-//! The seam between the writer and the disk: four calls, so that tests can make each of them fail.
+//! The seam between the writer and the disk: a few calls, so that tests can make each of them fail.
 
 use std::fs::File;
 use std::io;
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{IFlags, Mode, OFlags};
 
 use super::StoreError;
+use super::fixed::Place;
 use super::writer::Immutable;
 
 /// Where segments go.
@@ -36,6 +37,13 @@ pub trait Medium: Send {
     /// # Errors
     /// What the system says.
     fn sync_directory(&mut self) -> io::Result<()>;
+
+    /// Makes the file `name` (folders on the way too) with these bytes, which stay for good, and returns when it is
+    /// durable. What a crash left of such a file is written again.
+    ///
+    /// # Errors
+    /// When it can't be made durable or immutable, or is there with other bytes.
+    fn fix(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError>;
 }
 
 /// Real files in a directory.
@@ -97,6 +105,11 @@ impl Medium for Files {
 
     fn sync_directory(&mut self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.directory)?)
+    }
+
+    fn fix(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let directory = self.directory.as_fd();
+        Place { directory, path: &self.path, immutable: self.immutable }.write(name, bytes)
     }
 }
 

@@ -6,15 +6,19 @@
 
 pub(crate) mod access;
 pub mod directory;
+mod fixed;
 pub mod format;
 pub(crate) mod frames;
 pub mod index;
 mod key_file;
 pub mod medium;
+pub(crate) mod options;
 pub mod payload;
 mod position;
 pub mod reader;
 mod recovery;
+pub mod tiles;
+pub mod tree_hashes;
 pub mod writer;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +28,8 @@ use format::FormatError;
 
 /// File with the public origin key, inside the store.
 pub const ORIGIN_FILE: &str = "origin.pub";
+/// File with the newest checkpoint, inside the state directory.
+pub const CHECKPOINT_FILE: &str = "checkpoint";
 
 /// Whole events for one frame, as the pipeline hands them over.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +59,7 @@ pub struct Appended {
     pub frame_no: u64,
     /// Number of its first event.
     pub first_seq: u64,
-    /// Number of events in it.
+    /// Number of events in it; 0 for a heartbeat.
     pub count: u32,
 }
 

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use super::format::{self, FRAME_HEADER, FormatError, FrameHeader, MAX_SEGMENT_HEADER, SegmentHeader};
+use super::format::{self, FRAME_HEADER, FrameHeader, MAX_SEGMENT_HEADER, Seal, SegmentHeader};
 pub use super::frames::Frame;
-use super::frames::{Frames, Step};
+use super::frames::{Frames, Payloads, Step};
 use super::index::{Index, IndexError};
 use super::{StoreError, Torn};
 
@@ -54,7 +54,7 @@ impl SegmentReader {
         self.frames.offset()
     }
 
-    /// The segment's index; `None` when it is not sealed.
+    /// The segment's index; `None` when it has none, as long as it is not sealed.
     ///
     /// # Errors
     /// When it can't be read or is damaged. What it says of the frames is not checked against them.
@@ -63,10 +63,16 @@ impl SegmentReader {
         let Some(index) = Index::open(&|offset, length| self.read(offset, length), length)? else {
             return Ok(None);
         };
-        // Bytes that look like an index are one only in a seal that follows the frames.
-        let seal = self.header.encoded_len() as u64 + index.frames_len();
-        let header = FrameHeader::decode(&self.read(seal, FRAME_HEADER)?);
-        Ok(matches!(header, Err(FormatError::Kind(5))).then_some(index))
+        // Bytes that look like an index are one only at the end of the seal that follows the frames.
+        let offset = self.header.encoded_len() as u64 + index.frames_len();
+        let front = self.read(offset, FRAME_HEADER + Seal::index_offset(0))?;
+        let Ok(header) = FrameHeader::decode(&front) else { return Ok(None) };
+        let parts = Seal::lengths(front.get(FRAME_HEADER..).unwrap_or_default());
+        let is_seal = header.is_seal()
+            && header.frame_no == self.header.first_frame + u64::from(index.frames())
+            && offset + header.frame_len() == length
+            && parts.is_ok_and(|(_, index_len)| index_len == index.length() as usize);
+        Ok(is_seal.then_some(index))
     }
 
     /// Reads `length` bytes at `offset`, fewer at the end of the file.
@@ -77,12 +83,13 @@ impl SegmentReader {
         self.frames.read(offset, length)
     }
 
-    /// The next frame; `None` at the end or at a torn tail. On a live store a later call may find more.
+    /// The next frame; `None` at the end or at a torn tail. On a live store a later call may find more. The payload of a
+    /// seal is left unread (and empty).
     ///
     /// # Errors
     /// When the bytes can't be read or are damaged; the reader stays where it is.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, StoreError> {
-        let step = self.frames.step(true)?;
+        let step = self.frames.step(Payloads::Events)?;
         self.advance(step)
     }
 
@@ -91,7 +98,7 @@ impl SegmentReader {
     /// # Errors
     /// As for [`next_frame`](Self::next_frame).
     pub fn next_header(&mut self) -> Result<Option<Frame>, StoreError> {
-        let step = self.frames.step(false)?;
+        let step = self.frames.step(Payloads::Skipped)?;
         self.advance(step)
     }
 

@@ -60,8 +60,10 @@ pub enum Kind {
     InnerRoot,
     /// Another number of events than stated.
     EventCount,
-    /// A counter or an epoch that went back.
+    /// A counter that went back.
     CounterBack,
+    /// A start of the recorder that is left out, comes again, or is none.
+    EpochBroken,
     /// The tree over all frames is not the one that a segment header states.
     TreeRoot,
     /// Bytes that belong to no frame.
@@ -112,6 +114,7 @@ impl Kind {
             | Self::InnerRoot
             | Self::EventCount
             | Self::CounterBack
+            | Self::EpochBroken
             | Self::TreeRoot
             | Self::UncoveredBytes
             | Self::BytesAfterEnd => Severity::Tampered,

@@ -2,7 +2,9 @@
 
 use super::finding::{Finding, Kind};
 use super::segment::Segment;
-use super::walk::Walk;
+use super::walk::{Expected, Walk};
+use crate::chain::key::Domain;
+use crate::chain::once;
 use crate::chain::tree::Frontier;
 use crate::store::format::{Previous, SegmentHeader, segment_flag};
 
@@ -13,6 +15,8 @@ pub(super) struct Joint {
     number: u32,
     /// The outer tree so far, as long as every frame was met.
     tree: Option<Frontier>,
+    /// What the next header must follow; `None` when the frames in front of it were not met.
+    end: Option<Expected>,
     /// Start of the recorder that wrote the last segment.
     epoch: u32,
     /// Lost events of starts that are over.
@@ -37,8 +41,11 @@ impl Joint {
                 segment
                     .find(Kind::SegmentOrder, "the segment is there a second time, or too late".to_owned());
             }
-            if let Some(before) = before.filter(|_| header.segment_no == expected) {
-                self.check_joint(before, segment, &header);
+            if header.segment_no == expected {
+                self.check_start(before.is_some(), segment, &header);
+                if let Some(before) = before {
+                    self.check_joint(before, segment, &header);
+                }
             }
             self.number = header.segment_no;
             self.not_append_only += u64::from(header.flags & segment_flag::NOT_APPEND_ONLY != 0);
@@ -59,9 +66,10 @@ impl Joint {
         }
         let tree = segment.header.as_ref().map(|header| header.tree.clone());
         let Some(walk) = &segment.walk else {
-            self.tree = None;
+            (self.tree, self.end) = (None, None);
             return;
         };
+        self.end = walk.end;
         self.lost = walk.end.map_or(self.lost, |end| end.lost_total.max(self.lost));
         self.tree = tree.and_then(|mut tree| {
             for leaf in &walk.leaves {
@@ -71,15 +79,33 @@ impl Joint {
         });
     }
 
+    /// Checks who signed the header: the origin key where the recorder started, else the key that the seal before it
+    /// announced.
+    fn check_start(&self, has_before: bool, segment: &mut Segment<'_>, header: &SegmentHeader) {
+        let known = has_before || header.segment_no == 0;
+        let starts = header.epoch == self.epoch.saturating_add(1);
+        if known && (header.starts_epoch() != starts || (!starts && header.epoch != self.epoch)) {
+            let sentence = format!(
+                "the segment is of start {} of the recorder and does not follow start {}",
+                header.epoch, self.epoch
+            );
+            segment.find(Kind::EpochBroken, sentence);
+        }
+        let key = self.end.and_then(|end| end.key).filter(|_| !header.starts_epoch());
+        let genuine = |key| once::verifies(&key, Domain::Segment, &header.signed(), &header.signature);
+        if !key.is_none_or(genuine) {
+            let sentence =
+                "the header of the segment is not signed by the one-time key that was announced for it";
+            segment.find(Kind::SegmentSignature, sentence.to_owned());
+        }
+    }
+
     fn check_joint(&self, before: &mut Segment<'_>, segment: &mut Segment<'_>, header: &SegmentHeader) {
         let Some(previous) = header.previous else { return };
         if (previous.first_frame, previous.attempt) != (before.file.first_frame, before.file.attempt) {
             let sentence = "the segment was not made behind the one that is in front of it".to_owned();
             segment.find(Kind::SegmentOrder, sentence);
             return;
-        }
-        if header.epoch < self.epoch {
-            segment.find(Kind::CounterBack, "the number of recorder starts went back".to_owned());
         }
         if let Some(tree) = self.tree.as_ref().filter(|tree| **tree != header.tree) {
             let sentence =
@@ -88,8 +114,10 @@ impl Joint {
         }
         let Some(walk) = before.walk.take() else { return };
         check_end(before, &walk, &previous, header.epoch == self.epoch);
-        check_position(segment, &walk, header);
         before.walk = Some(walk);
+        if let Some(end) = self.end {
+            check_position(segment, &end, header);
+        }
     }
 
     /// What holds for the log as a whole; `last` is its newest segment.
@@ -170,8 +198,7 @@ fn check_end(before: &mut Segment<'_>, walk: &Walk, previous: &Previous, same_re
 }
 
 /// Checks that a segment begins where the one before it ended.
-fn check_position(segment: &mut Segment<'_>, walk: &Walk, header: &SegmentHeader) {
-    let Some(end) = walk.end else { return };
+fn check_position(segment: &mut Segment<'_>, end: &Expected, header: &SegmentHeader) {
     if header.first_frame > end.frame_no {
         let finding = Finding::new(Kind::FrameMissing, "frames are missing in front of this segment");
         let finding = finding.in_segment(&segment.name).frames(end.frame_no, header.first_frame - 1);
@@ -182,7 +209,7 @@ fn check_position(segment: &mut Segment<'_>, walk: &Walk, header: &SegmentHeader
             Kind::FrameRepeated,
             "the segment begins in front of the last frame of the one before".to_owned(),
         );
-    } else if header.prev_leaf != end.prev_leaf {
+    } else if header.prev_link != end.prev_link {
         segment
             .find(Kind::ChainBroken, "the segment was not made behind the last frame before it".to_owned());
     } else if header.first_seq != end.first_seq {

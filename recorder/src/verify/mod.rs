@@ -4,6 +4,7 @@
 //! end before `verify` returns.
 #![forbid(unsafe_code)]
 
+pub mod event;
 pub mod finding;
 mod join;
 pub mod report;
@@ -18,6 +19,7 @@ use crate::store::access::LOST_AND_FOUND;
 use crate::store::directory::Directory;
 use crate::store::format::SegmentHeader;
 use crate::store::frames::Frames;
+use crate::store::tiles::TILE_DIRECTORY;
 use crate::store::{ORIGIN_FILE, StoreError};
 use finding::{Finding, Kind};
 use join::Joint;
@@ -70,6 +72,7 @@ pub fn verify(
     let rules = Rules {
         key: key.as_ref(),
         headers_only: options.headers_only,
+        in_front: false,
         since: options.since.unwrap_or(i64::MIN),
         until: options.until.unwrap_or(i64::MAX),
     };
@@ -115,8 +118,8 @@ fn trusted_key(
 
 /// Names what is in the store but is no part of it.
 fn strays(directory: &Directory) -> Vec<Finding> {
-    let known = |name: &&std::ffi::OsString| **name != ORIGIN_FILE && **name != LOST_AND_FOUND;
-    let unknown = directory.others().iter().filter(known);
+    let known = [ORIGIN_FILE, LOST_AND_FOUND, TILE_DIRECTORY];
+    let unknown = directory.others().iter().filter(|name| known.iter().all(|known| *name != known));
     let findings = unknown.map(|name| {
         let shown = name.to_string_lossy();
         if shown.starts_with("seg-") || begins_like_a_segment(&directory.path().join(name)) {
@@ -133,11 +136,26 @@ fn begins_like_a_segment(path: &Path) -> bool {
     bytes.is_ok_and(|bytes| SegmentHeader::begins(&bytes))
 }
 
-/// Walks the segments that can have something from the range asked for, some at a time.
+/// What is walked: the segments that can have something from the range asked for, and of those in front, back to the
+/// start of the recorder, the headers. The keys that signed the range come from there.
+fn choose<'a>(segments: &[Segment<'_>], rules: Rules<'a>) -> Vec<(usize, Rules<'a>)> {
+    let overlaps = |index: &usize| {
+        segments.get(*index).is_some_and(|segment| segment.overlaps(segments.get(index + 1), rules))
+    };
+    let asked: Vec<usize> = (0..segments.len()).filter(overlaps).collect();
+    let first = asked.first().copied().unwrap_or(0);
+    let starts = |index: &usize| {
+        let header = segments.get(*index).and_then(|segment| segment.header.as_ref());
+        header.is_some_and(SegmentHeader::starts_epoch)
+    };
+    let start = (0..=first).rev().find(starts).unwrap_or(0);
+    let before = (start..first).map(|index| (index, Rules { in_front: true, headers_only: true, ..rules }));
+    before.chain(asked.into_iter().map(|index| (index, rules))).collect()
+}
+
+/// Walks the chosen segments, some at a time.
 fn walk_all(segments: &mut [Segment<'_>], rules: Rules<'_>, jobs: usize, progress: &mut dyn FnMut(Progress)) {
-    let chosen: Vec<usize> = (0..segments.len())
-        .filter(|index| segments.get(*index).is_some_and(|one| one.overlaps(segments.get(index + 1), rules)))
-        .collect();
+    let chosen = choose(segments, rules);
     let available = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = if jobs == 0 { available() } else { jobs }.min(chosen.len());
     let taken = AtomicUsize::new(0);
@@ -148,9 +166,9 @@ fn walk_all(segments: &mut [Segment<'_>], rules: Rules<'_>, jobs: usize, progres
         for _ in 0..jobs {
             let (done, taken, chosen) = (done.clone(), &taken, &chosen);
             scope.spawn(move || {
-                while let Some(index) = chosen.get(taken.fetch_add(1, Ordering::Relaxed)) {
+                while let Some((index, rules)) = chosen.get(taken.fetch_add(1, Ordering::Relaxed)) {
                     let Some(segment) = shared.get(*index) else { break };
-                    if done.send((*index, segment.walk(rules))).is_err() {
+                    if done.send((*index, segment.walk(*rules))).is_err() {
                         break;
                     }
                 }
@@ -188,7 +206,7 @@ fn report(
     lost: u64,
     mut findings: Vec<Finding>,
 ) -> Report {
-    let walks = || segments.iter().filter_map(|segment| segment.walk.as_ref());
+    let walks = || segments.iter().filter_map(Segment::asked);
     for segment in segments {
         findings.extend(segment.findings.iter().cloned());
         findings.extend(segment.walk.iter().flat_map(|walk| walk.findings.iter().cloned()));
@@ -220,12 +238,12 @@ fn report(
 /// From the first segment that was walked as far as nothing is wrong.
 fn proven(segments: &[Segment<'_>]) -> Proven {
     let mut proven = Proven::default();
-    for segment in segments.iter().skip_while(|segment| segment.walk.is_none() && segment.findings.is_empty())
-    {
+    let not_asked = |segment: &&Segment<'_>| segment.asked().is_none() && segment.findings.is_empty();
+    for segment in segments.iter().skip_while(not_asked) {
         // That the file changed since does not take away from the frames in front of the change.
         let later = |finding: &Finding| matches!(finding.kind, Kind::SegmentChanged | Kind::SegmentCut);
         let sound = segment.findings.iter().all(later);
-        let Some(walk) = segment.walk.as_ref().filter(|_| sound) else { break };
+        let Some(walk) = segment.asked().filter(|_| sound) else { break };
         if let Some((first, last)) = walk.proven {
             proven.extend(&segment.name, &first, &last);
         }

@@ -1,7 +1,9 @@
 //! Makes the index of a segment from its frames.
 
 use super::keys::Extractor;
-use super::{BLOCK, Digest, EVERY_QUERY, FOOTER, MAGIC, MAX_PAIRS, ROW, Runs, digest, put_number, put_step};
+use super::{
+    BLOCK, Digest, EVERY_QUERY, FOOTER, MAGIC, MAX_INDEX, MAX_PAIRS, ROW, Runs, digest, put_number, put_step,
+};
 use crate::store::format::FrameHeader;
 
 /// Collects what the index of one segment says; the same frames always give the same bytes.
@@ -16,6 +18,8 @@ pub struct Builder {
     pairs: Vec<u64>,
     /// [`MAX_PAIRS`], but in tests.
     pub(super) max_pairs: usize,
+    /// [`MAX_INDEX`], but in tests.
+    pub(super) max_len: usize,
 }
 
 impl Default for Builder {
@@ -46,6 +50,7 @@ impl Builder {
             times: None,
             pairs: Vec::new(),
             max_pairs: MAX_PAIRS,
+            max_len: MAX_INDEX as usize,
         }
     }
 
@@ -72,11 +77,28 @@ impl Builder {
         self.pairs.extend(keys.unwrap_or(&[EVERY_QUERY]).iter().map(|key| u64::from(*key) << 32 | frame));
     }
 
-    /// The index of the frames that were added; the next frame begins another segment.
+    /// The index of the frames that were added; the next frame begins another segment. What would be too long for a seal
+    /// goes without keys, and is empty when that is too long as well: no segment must stay open for its index.
     #[must_use]
     pub fn finish(&mut self) -> Vec<u8> {
         self.pairs.sort_unstable();
-        let mut out = std::mem::take(&mut self.table);
+        let mut index = self.encode();
+        if index.len() > self.max_len {
+            self.pairs =
+                (0..u64::from(self.frames)).map(|frame| u64::from(EVERY_QUERY) << 32 | frame).collect();
+            index = self.encode();
+        }
+        if index.len() > self.max_len {
+            index.clear();
+        }
+        self.table.clear();
+        self.pairs.clear();
+        (self.frames, self.frames_len, self.last, self.times) = (0, 0, 0, None);
+        index
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = self.table.clone();
         let table_len = out.len();
         let table_digest = digest(&out);
         let directory = self.put_blocks(&mut out);
@@ -85,7 +107,7 @@ impl Builder {
         let (first, last) = self.times.unwrap_or_default();
         let start = out.len();
         out.extend(MAGIC);
-        // Lengths stay far below 4 GiB: MAX_PAIRS limits the blocks, the length of a segment the table.
+        // What does not fit into 32 bits is far too long anyway.
         for number in [start + FOOTER, self.frames as usize, table_len, blocks, 0] {
             out.extend((number as u32).to_le_bytes());
         }
@@ -96,13 +118,7 @@ impl Builder {
         out.extend(digest(&directory));
         let own = digest(out.get(start..).unwrap_or_default());
         out.extend(own);
-        self.reset();
         out
-    }
-
-    fn reset(&mut self) {
-        self.pairs.clear();
-        (self.frames, self.frames_len, self.last, self.times) = (0, 0, 0, None);
     }
 
     /// Appends the blocks of keys; gives the directory.

@@ -15,6 +15,7 @@ pub use read::{FramePlace, FrameTable, Index, ReadAt};
 pub use runs::Runs;
 
 use super::StoreError;
+use super::format::MAX_SEAL;
 use crate::chain::sha256;
 
 /// First bytes of the footer.
@@ -25,10 +26,10 @@ const FOOTER: usize = 72;
 const ROW: usize = 16;
 /// A block of keys is closed when it is at least this long: a lookup reads one of them.
 const BLOCK: usize = 4096;
-/// Longest index that is read; the payload of a seal is not longer.
-const MAX_INDEX: u32 = 64 << 20;
+/// Longest index: what a seal has room for beside its checkpoint.
+const MAX_INDEX: u32 = MAX_SEAL - (64 << 10);
 /// Most pairs of key and frame in an index. Frames beyond are filed under [`EVERY_QUERY`].
-const MAX_PAIRS: usize = 4 << 20;
+const MAX_PAIRS: usize = 2 << 20;
 /// Key of the frames that every query has to look at.
 const EVERY_QUERY: u32 = 0;
 /// Directories of a path that get a key, from the root on.

@@ -12,8 +12,7 @@ use super::*;
 use crate::event::json::{LineContext, Writer};
 use crate::event::text::unescape;
 use crate::event::{Body, Event, Exec, File, Kind, Login, Task, Value as Fact};
-use crate::store::format::FrameHeader;
-use crate::store::position::{Draft, Position};
+use crate::store::format::{FrameHeader, FrameKind};
 
 /// What the page says, by a real JSON parser.
 fn keys_by_the_page(line: &str) -> BTreeSet<u32> {
@@ -126,19 +125,24 @@ fn line() -> impl Strategy<Value = String> {
 
 /// The header of a frame that stands alone.
 fn header(lines: &[u8], t_first: i64, t_last: i64) -> FrameHeader {
-    let key = crate::chain::key::OriginKey::from_seed("test/recorder", &[1; 32]).unwrap();
-    let count = memchr::memchr_iter(b'\n', lines).count() as u32;
-    let draft = Draft {
+    FrameHeader {
+        kind: FrameKind::Data,
         flags: 0,
-        count,
+        epoch: 1,
+        frame_no: 0,
+        first_seq: 0,
+        count: memchr::memchr_iter(b'\n', lines).count() as u32,
         raw_len: lines.len() as u32,
+        payload_len: 20 + lines.len() as u32 / 7,
         t_first,
         t_last,
         lost_total: 0,
+        prev_link: [0; 32],
         inner_root: [0; 32],
-    };
-    let payload = vec![0; 20 + lines.len() / 7];
-    Position::default().compose(&key, draft, &payload, &mut Vec::new())
+        payload_sha256: [0; 32],
+        next_pk: [0; 32],
+        signature: [0; 64],
+    }
 }
 
 fn index_of(builder: &mut Builder, frames: &[(String, i64)]) -> Vec<u8> {
@@ -335,6 +339,22 @@ fn frames_beyond_the_most_pairs_are_in_every_query() {
     let index = Index::open(&read, file.len() as u64).unwrap().unwrap();
     assert!(index.frames_without_keys(&read).unwrap().iter().eq([2, 3]));
     assert!(index.frames_with(&read, key(Field::Pid, b"1")).unwrap().iter().eq([0]));
+}
+
+#[test]
+fn an_index_that_is_too_long_goes_without_keys_or_is_left_out() {
+    let frames = [("{\"pid\":7,\"path\":\"/etc/x\"}\n".to_owned(), 3), (String::new(), 9)];
+    let mut builder = Builder::new();
+    let whole = index_of(&mut builder, &frames);
+    builder.max_len = whole.len() - 1;
+    let file = file_with(&index_of(&mut builder, &frames));
+    assert!(file.len() < file_with(&whole).len());
+    let read = reading(&file);
+    let index = Index::open(&read, file.len() as u64).unwrap().unwrap();
+    assert!(index.frames_without_keys(&read).unwrap().iter().eq(0..2));
+    assert_eq!(index.frame_table(&read).unwrap().frames(|_| true), Runs::before(2));
+    builder.max_len = 80;
+    assert!(index_of(&mut builder, &frames).is_empty());
 }
 
 #[test]

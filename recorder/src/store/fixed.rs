@@ -1,0 +1,121 @@
+//! Files that never change once they are written: made whole, synced, then immutable; their directories append-only.
+//!
+//! A crash can leave a part of one. It is not immutable then, and is written again in its place.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use rustix::fs::{IFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::StoreError;
+use super::medium::{make_append_only, share};
+use super::writer::Immutable;
+
+const MAKING: &str = "making a directory";
+const WRITING: &str = "writing";
+
+/// Where such files go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    /// The store.
+    pub directory: BorrowedFd<'a>,
+    /// Its path, for messages.
+    pub path: &'a Path,
+    /// Whether flags must be set.
+    pub immutable: Immutable,
+}
+
+impl Place<'_> {
+    /// Makes the file `name` with these bytes and returns when it is durable. Directories on the way are made. A file
+    /// that is there and immutable must have the same bytes.
+    pub(super) fn write(self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let group = rustix::fs::fstat(self.directory).map_err(io(self.path, "reading the group"))?.st_gid;
+        let mut parent = self.directory.try_clone_to_owned().map_err(StoreError::io(self.path, MAKING))?;
+        let mut path = self.path.to_owned();
+        let mut parts = name.split('/').peekable();
+        while let Some(part) = parts.next() {
+            path.push(part);
+            if parts.peek().is_some() {
+                parent = self.enter(&parent, part, &path, group)?;
+            } else {
+                self.put(&parent, part, &path, bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(self, parent: &OwnedFd, name: &str, path: &Path, group: u32) -> Result<OwnedFd, StoreError> {
+        let made = match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o750)) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(errno) => return Err(io(path, MAKING)(errno)),
+        };
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(io(path, MAKING))?;
+        share(&directory, group, Mode::from_raw_mode(0o2750)).map_err(StoreError::io(path, MAKING))?;
+        if self.immutable == Immutable::Required {
+            make_append_only(&directory, path)?;
+        }
+        if made {
+            rustix::fs::fsync(parent).map_err(io(path, MAKING))?;
+        }
+        Ok(directory)
+    }
+
+    fn put(self, parent: &OwnedFd, name: &str, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        // The group of the store came down by the set-group-ID bits.
+        let group = rustix::fs::fstat(parent).map_err(io(path, WRITING))?.st_gid;
+        let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o640);
+        let file = match rustix::fs::openat(parent, name, flags, mode) {
+            Ok(file) => File::from(file),
+            Err(Errno::PERM) => return compare(parent, name, path, bytes),
+            Err(errno) => return Err(io(path, WRITING)(errno)),
+        };
+        share(&file, group, mode)
+            .and_then(|()| file.write_all_at(bytes, 0))
+            .and_then(|()| file.set_len(bytes.len() as u64))
+            .and_then(|()| file.sync_all())
+            .map_err(StoreError::io(path, WRITING))?;
+        rustix::fs::fsync(parent).map_err(io(path, WRITING))?;
+        if self.immutable == Immutable::Required { make_immutable(&file, path) } else { Ok(()) }
+    }
+}
+
+/// An immutable file is finished; this tells whether it is the one that was to be written.
+fn compare(parent: &OwnedFd, name: &str, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(io(path, WRITING))?;
+    if !is_immutable(&file).map_err(StoreError::io(path, WRITING))? {
+        return Err(io(path, WRITING)(Errno::PERM));
+    }
+    let mut there = Vec::new();
+    let limit = bytes.len() as u64 + 1;
+    File::from(file).take(limit).read_to_end(&mut there).map_err(StoreError::io(path, "reading"))?;
+    if there == bytes {
+        return Ok(());
+    }
+    let what = "it has other bytes than the frames give, and can't be changed; verify the store".to_owned();
+    Err(StoreError::Unusable { path: path.to_owned(), what })
+}
+
+/// Whether the file has the immutable flag; an error where the file system knows no such flag.
+pub(crate) fn is_immutable(file: impl AsFd) -> std::io::Result<bool> {
+    Ok(rustix::fs::ioctl_getflags(file)?.contains(IFlags::IMMUTABLE))
+}
+
+/// Sets the immutable flag.
+fn make_immutable(file: &File, path: &Path) -> Result<(), StoreError> {
+    let refused = |errno: Errno| StoreError::NoAppendOnly { path: path.to_owned(), source: errno.into() };
+    let flags = rustix::fs::ioctl_getflags(file).map_err(refused)?;
+    rustix::fs::ioctl_setflags(file, flags | IFlags::IMMUTABLE).map_err(refused)
+}
+
+fn io(path: &Path, action: &'static str) -> impl FnOnce(Errno) -> StoreError + use<> {
+    let wrap = StoreError::io(path, action);
+    move |errno| wrap(errno.into())
+}
