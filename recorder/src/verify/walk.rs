@@ -10,6 +10,7 @@ use crate::chain::tree::{Frontier, leaf_hash};
 use crate::chain::{Hash, once};
 use crate::store::format::{FRAME_HEADER, FormatError, FrameHeader, FrameKind, Seal, SegmentHeader};
 use crate::store::frames::{Frame, Frames, Payloads, Step};
+use crate::store::index::Builder;
 use crate::store::reader::SegmentReader;
 use crate::store::{StoreError, Torn};
 
@@ -72,7 +73,9 @@ pub(super) fn walk(
     let mut frames = Frames::open(path)?;
     let length = frames.length()?;
     let walk = Walk { length, in_front: rules.in_front, ..Walk::default() };
-    let mut walker = Walker { walk, rules, name: name_of(path), lines: Lines::default(), unlisted: 0 };
+    // Only who sees every frame can tell what the index must be.
+    let index = (header.is_some() && !rules.headers_only).then(Builder::new);
+    let mut walker = Walker { walk, rules, name: name_of(path), lines: Lines::default(), index, unlisted: 0 };
     match header {
         Some(header) => {
             walker.walk.valid_length = header.encoded_len() as u64;
@@ -157,6 +160,7 @@ struct Walker<'a> {
     rules: Rules<'a>,
     name: String,
     lines: Lines,
+    index: Option<Builder>,
     unlisted: u64,
 }
 
@@ -306,6 +310,9 @@ impl Walker<'_> {
                         "the events are not those that the frame was signed for".to_owned(),
                     ))
                 } else {
+                    if let Some(index) = &mut self.index {
+                        index.add_frame(header, &lines.raw);
+                    }
                     None
                 }
             }
@@ -320,10 +327,18 @@ impl Walker<'_> {
 
     /// Checks what the end of a segment holds.
     fn seal(&mut self, frame: &Frame) {
-        let header = &frame.header;
-        if let Err(what) = Seal::decode(&frame.payload) {
-            let finding = Finding::new(Kind::PayloadShape, what.to_string()).at(frame.offset);
-            self.add(finding.frames(header.frame_no, header.frame_no));
+        let found = match Seal::decode(&frame.payload) {
+            Err(what) => Some((Kind::PayloadShape, what.to_string())),
+            // Behind anything else that is wrong the index can't be known.
+            Ok(seal) if self.walk.findings.is_empty() => {
+                let is_other = self.index.as_mut().is_some_and(|index| index.finish() != seal.index);
+                is_other.then(|| (Kind::Index, "the index is not the one that the frames give".to_owned()))
+            }
+            Ok(_) => None,
+        };
+        if let Some((kind, sentence)) = found {
+            let frame_no = frame.header.frame_no;
+            self.add(Finding::new(kind, sentence).at(frame.offset).frames(frame_no, frame_no));
         }
     }
 

@@ -175,6 +175,9 @@ fn frames() -> impl Strategy<Value = Vec<(String, i64)>> {
 }
 
 proptest! {
+    // Each case has hundreds of lines.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn keys_are_what_a_json_parser_finds(lines in prop::collection::vec(line(), 1..20)) {
         let expected: BTreeSet<u32> = lines.iter().flat_map(|line| keys_by_the_page(line)).collect();
