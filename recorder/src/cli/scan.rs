@@ -296,3 +296,7 @@ fn denied(store: &Path, error: StoreError) -> anyhow::Error {
     let error = anyhow::Error::from(error);
     if is_denied { anyhow::anyhow!("{error}; root and members of {who} may read it") } else { error }
 }
+
+#[cfg(test)]
+#[path = "scan/tests.rs"]
+mod tests;
