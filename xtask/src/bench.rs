@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measurements. None is a test: a busy machine makes figures worse, not the code wrong.
 mod peers;
 mod pipeline;
+mod query;
 mod ratios;
 
 use anyhow::Result;
@@ -12,6 +13,8 @@ pub enum Bench {
     Peers(peers::Args),
     /// Events through decode, enrich, line, chain, compression and disk
     Pipeline(pipeline::Args),
+    /// What the index of a segment costs, and how fast queries are with and without it
+    Query(query::Args),
 }
 
 /// Runs one measurement.
@@ -19,5 +22,6 @@ pub fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Peers(args) => peers::run(args),
         Bench::Pipeline(args) => pipeline::run(args),
+        Bench::Query(args) => query::run(args),
     }
 }
