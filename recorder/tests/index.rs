@@ -1,5 +1,10 @@
 //! The index of a segment is what docs/format.md says, and a program that only knows the page makes the same bytes.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a panic is how a test fails"
+)]
 
 mod scratch;
 
