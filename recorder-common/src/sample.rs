@@ -157,9 +157,11 @@ pub mod flag {
     pub const REMOUNT: u64 = 1 << 14;
     /// The first write through this open file.
     pub const FIRST: u64 = 1 << 15;
+    /// The store of the recorder was touched. Set by the daemon, by no probe.
+    pub const STORE: u64 = 1 << 16;
 
     /// Every flag with its word in the `flags` field, in output order.
-    pub const WORDS: [(u64, &str); 16] = [
+    pub const WORDS: [(u64, &str); 17] = [
         (CUT, "cut"),
         (UNRESOLVED, "unresolved"),
         (DELETED, "deleted"),
@@ -176,6 +178,7 @@ pub mod flag {
         (NOFOLLOW, "nofollow"),
         (REMOUNT, "remount"),
         (FIRST, "first"),
+        (STORE, "store"),
     ];
 }
 

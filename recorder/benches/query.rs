@@ -141,6 +141,10 @@ impl Medium for NoSync {
     fn fix(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         self.0.fix(name, bytes)
     }
+
+    fn seal(&mut self, name: &str) -> Result<(), StoreError> {
+        self.0.seal(name)
+    }
 }
 
 /// Writes the store; every command is another process with another file.

@@ -127,6 +127,10 @@ impl Medium for Discard {
     fn fix(&mut self, _name: &str, _bytes: &[u8]) -> Result<(), StoreError> {
         Ok(())
     }
+
+    fn seal(&mut self, _name: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 fn write(store: &Path, events: u64, lines: &Lines, discard: bool) -> Result<Spent> {

@@ -87,6 +87,13 @@ impl Medium for Faulty {
         }
         self.files.fix(name, bytes)
     }
+
+    fn seal(&mut self, name: &str) -> Result<(), StoreError> {
+        if self.fails() {
+            return Err(StoreError::Io { path: name.into(), action: "sealing", source: no_space() });
+        }
+        self.files.seal(name)
+    }
 }
 
 /// Records until the plan strikes; gives the number of acknowledged events, and whether it came to its end.

@@ -54,11 +54,20 @@ fn chattr(change: &str, path: &Path) {
     system("chattr", &[change, path.to_str().expect("UTF-8")]);
 }
 
-/// Changes something that is append-only.
+/// Changes something that is append-only or immutable.
 fn behind_its_back(path: &Path, change: impl FnOnce(&Path)) {
-    chattr("-a", path);
+    let before = chattr_flags(path);
+    chattr("-ia", path);
     change(path);
-    chattr("+a", path);
+    chattr(&format!("+{before}"), path);
+}
+
+/// Which of the flags `i` and `a` it has.
+fn chattr_flags(path: &Path) -> String {
+    let output = Command::new("lsattr").arg("-d").arg(path).output().expect("lsattr");
+    let shown = String::from_utf8(output.stdout).expect("UTF-8");
+    let flags = shown.split(' ').next().unwrap_or_default();
+    flags.chars().filter(|flag| matches!(flag, 'i' | 'a')).collect()
 }
 
 fn set_mode(path: &Path, mode: u32) {
@@ -159,7 +168,8 @@ fn wrong_owner_and_mode_are_named_with_the_command_that_mends_them() {
     behind_its_back(&segment, |path| set_mode(path, 0o666));
     assert_names(&refusal(&sandbox, 70), &[segment.to_str().unwrap(), "chmod 0640"]);
     behind_its_back(&segment, |path| set_mode(path, 0o640));
-    chattr("-a", &segment);
+    assert_eq!(chattr_flags(&segment), "ia", "complete, so it is sealed");
+    chattr("-ia", &segment);
     assert_names(&refusal(&sandbox, 70), &[segment.to_str().unwrap(), "append-only", "chattr +a"]);
     chattr("+a", &segment);
     recorded(&sandbox);
@@ -214,11 +224,16 @@ fn a_full_disk_stops_it_loudly_and_with_room_it_goes_on() {
     let (code, report) = verdict(&sandbox);
     assert_eq!(code, Some(5), "{report}");
     let before = sandbox.events().len();
+    let kept = sandbox.path().join("store.state/last-failure");
+    assert!(kept.exists());
     disk.resize("64m");
     recorded(&sandbox);
+    assert!(!kept.exists());
     let events = sandbox.events();
     let start = &events[before];
     assert_eq!((start.kind(), &start.value["clean"]), ("start", &false.into()), "{start:?}");
+    let failure = start.text("failure").expect("why the last one stopped");
+    assert_names(failure, &[sandbox.store().to_str().unwrap(), "No space left on device"]);
     let numbers: Vec<_> = events.iter().filter_map(|event| event.number("seq")).collect();
     assert!(numbers.iter().copied().eq(0..events.len() as u64), "numbers with holes");
     let (code, report) = verdict(&sandbox);

@@ -102,6 +102,9 @@ enum Verb {
     Config(config::Arguments),
     /// Print a completion script for a shell
     Completion(completion::Arguments),
+    /// Put flags on files of the store, for the daemon that starts it
+    #[command(name = daemon::sealer::VERB, hide = true)]
+    Sealer,
 }
 
 const DAEMON_EXAMPLES: &str = "Examples:
@@ -138,11 +141,15 @@ fn run(line: CommandLine) -> Result<Exit> {
             let store = store()?;
             prove::run(&store, &common.state_dir(&store), &arguments)
         }
-        Verb::Verify(arguments) => verify::run(&store()?, &arguments),
+        Verb::Verify(arguments) => {
+            let store = store()?;
+            verify::run(&store, &common.state_dir(&store), &arguments)
+        }
         Verb::Status(arguments) => status::run(&store()?, &arguments),
         Verb::Probe(arguments) => probe::run(&arguments),
         Verb::Config(arguments) => config::run(common.config.as_deref(), &arguments),
         Verb::Completion(arguments) => completion::run(&arguments),
+        Verb::Sealer => daemon::sealer::run().map(|()| Exit::OK),
     }
 }
 
@@ -198,7 +205,7 @@ mod tests {
 
     #[test]
     fn every_verb_shows_examples() {
-        for verb in CommandLine::command().get_subcommands() {
+        for verb in CommandLine::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
             let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("recorder ") || verb.get_name() == "help", "{}", verb.get_name());
         }

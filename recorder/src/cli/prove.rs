@@ -1,6 +1,6 @@
 //! `recorder prove SEQ`: a file with which anybody can check one event offline, and needs only the origin's public key.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -10,12 +10,11 @@ use super::scan::open_store;
 use super::show::find_frame;
 use crate::chain::checkpoint::Checkpoint;
 use crate::chain::key::OriginPublic;
-use crate::chain::note::MAX_NOTE;
 use crate::chain::proof::{MakeError, inclusion};
 use crate::exit::Exit;
-use crate::store::CHECKPOINT_FILE;
 use crate::store::reader::Frame;
 use crate::store::tree_hashes::TreeHashes;
+use crate::store::{CHECKPOINT_FILE, checkpoint_file};
 use crate::verify::event::EventProof;
 
 const EXAMPLES: &str = "Examples:
@@ -46,9 +45,9 @@ pub fn run(store: &Path, state_dir: &Path, arguments: &Arguments) -> Result<Exit
     // Before the store is looked at: whatever a checkpoint covers is in the store by then.
     let checkpoint = match &arguments.checkpoint {
         Some(file) => {
-            Some(read_checkpoint(file)?.with_context(|| format!("{} is not there", file.display()))?)
+            Some(checkpoint_file::read(file)?.with_context(|| format!("{} is not there", file.display()))?)
         }
-        None => newest_checkpoint(state_dir),
+        None => newest_checkpoint(store, state_dir)?,
     };
     let key = open_store(store)?.origin()?;
     let Some((frame, _)) = find_frame(store, seq)? else {
@@ -69,24 +68,14 @@ pub fn run(store: &Path, state_dir: &Path, arguments: &Arguments) -> Result<Exit
     Ok(Exit::OK)
 }
 
-/// The newest checkpoint of this host that can be read.
-fn newest_checkpoint(state_dir: &Path) -> Option<Checkpoint> {
-    read_checkpoint(&state_dir.join(CHECKPOINT_FILE)).unwrap_or_else(|error| {
-        eprintln!("recorder: {}", super::message(&error));
-        None
-    })
-}
-
-/// `None` when there is no such file.
-fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>> {
-    let mut bytes = Vec::new();
-    match std::fs::File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        opened => opened.and_then(|file| file.take(MAX_NOTE as u64 + 1).read_to_end(&mut bytes)),
+/// The newest checkpoint of this host, or of the seals of a copy.
+fn newest_checkpoint(store: &Path, state_dir: &Path) -> Result<Option<Checkpoint>> {
+    match checkpoint_file::read(&state_dir.join(CHECKPOINT_FILE)) {
+        Ok(Some(checkpoint)) => return Ok(Some(checkpoint)),
+        Ok(None) => {}
+        Err(error) => eprintln!("recorder: {error}"),
     }
-    .with_context(|| format!("reading the checkpoint {}", path.display()))?;
-    let checkpoint = Checkpoint::parse(&bytes);
-    checkpoint.map(Some).with_context(|| format!("{} is not a checkpoint", path.display()))
+    Ok(checkpoint_file::newest_in_seals(&open_store(store)?)?)
 }
 
 /// A proof that holds: out of the tiles, or out of the frames alone where those are not right.

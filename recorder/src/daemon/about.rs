@@ -22,9 +22,25 @@ fn text(value: impl Into<String>) -> Value {
     Value::Text(value.into())
 }
 
+/// What a start knows besides the store and the probes.
+#[derive(Clone, Debug)]
+pub struct Beginning<'a> {
+    /// Boot id of the host.
+    pub boot: &'a str,
+    /// Why the last recorder stopped, when its store failed.
+    pub failure: Option<String>,
+    /// Whether memory is kept out of swap.
+    pub memory_locked: bool,
+}
+
 /// Recording began: what was found in the store, what is attached and what is not.
 #[must_use]
-pub fn start(mono: u64, boot: &str, recovery: &Recovery, probes: &[ProbeRow]) -> Event<'static> {
+pub fn start(
+    mono: u64,
+    beginning: &Beginning<'_>,
+    recovery: &Recovery,
+    probes: &[ProbeRow],
+) -> Event<'static> {
     let missing = probes.iter().filter(|row| row.state == State::Missing);
     let attached = probes.iter().filter(|row| row.state == State::Attached).count();
     let why = |row: &ProbeRow| format!("{}: {}", row.hook, row.why.as_deref().unwrap_or("unknown"));
@@ -33,11 +49,13 @@ pub fn start(mono: u64, boot: &str, recovery: &Recovery, probes: &[ProbeRow]) ->
         mono,
         vec![
             ("version", text(env!("CARGO_PKG_VERSION"))),
-            ("boot", text(boot)),
+            ("boot", text(beginning.boot)),
             ("epoch", Value::Number(u64::from(recovery.epoch))),
             ("clean", Value::Bool(recovery.clean)),
             ("torn_bytes", Value::Number(recovery.torn_bytes)),
             ("damage", recovery.damage.clone().map_or(Value::Null, Value::Text)),
+            ("failure", beginning.failure.clone().map_or(Value::Null, Value::Text)),
+            ("memory_locked", Value::Bool(beginning.memory_locked)),
             ("hooks", Value::Number(attached as u64)),
             ("missing", Value::List(missing.map(why).collect())),
         ],

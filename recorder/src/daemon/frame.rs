@@ -1,6 +1,7 @@
 //! Collects lines into frames and says when a frame must go to disk. No clock of its own, no I/O.
 
 use recorder_common::kind::Kind;
+use recorder_common::sample::flag;
 
 use crate::store::FrameInput;
 
@@ -24,6 +25,8 @@ pub struct Frame {
     pub t_last: i64,
     /// Events lost so far.
     pub lost_total: u64,
+    /// Whether it has an event that must not wait: a checkpoint over it is signed at once.
+    pub urgent: bool,
 }
 
 impl Frame {
@@ -43,12 +46,16 @@ impl Frame {
     pub fn clear(&mut self) {
         self.lines.clear();
         self.ends.clear();
+        self.urgent = false;
     }
 }
 
-/// How long an event of this kind may wait for others before it goes to disk, ns.
+/// How long an event may wait for others before it goes to disk, ns. What touches the store itself does not wait.
 #[must_use]
-pub fn delay_ns(kind: Kind) -> u64 {
+pub fn delay_ns(kind: Kind, flags: u64) -> u64 {
+    if flags & flag::STORE != 0 {
+        return 0;
+    }
     match kind {
         Kind::Login
         | Kind::Logout
@@ -104,8 +111,8 @@ impl Builder {
         &mut self.frame.lines
     }
 
-    /// Ends the line that was just appended. `mono` and `wall` are the event's times.
-    pub fn end_line(&mut self, kind: Kind, mono: u64, wall: i64) {
+    /// Ends the line that was just appended. `mono` and `wall` are the event's times, `delay` how long it may wait, ns.
+    pub fn end_line(&mut self, delay: u64, mono: u64, wall: i64) {
         if self.frame.ends.is_empty() {
             self.frame.t_first = wall;
             self.frame.t_last = wall;
@@ -113,7 +120,8 @@ impl Builder {
         self.frame.ends.push(u32::try_from(self.frame.lines.len()).unwrap_or(u32::MAX));
         self.frame.t_first = self.frame.t_first.min(wall);
         self.frame.t_last = self.frame.t_last.max(wall);
-        self.deadline = self.deadline.min(mono.saturating_add(delay_ns(kind)));
+        self.frame.urgent |= delay == 0;
+        self.deadline = self.deadline.min(mono.saturating_add(delay));
     }
 
     /// Whether the frame must go to disk at boot-clock time `now`.
@@ -157,7 +165,7 @@ mod tests {
         let mut builder = Builder::new(Frame::default());
         for (kind, mono) in kinds {
             builder.lines().extend_from_slice(b"{}\n");
-            builder.end_line(*kind, *mono, 7);
+            builder.end_line(delay_ns(*kind, 0), *mono, 7);
         }
         builder
     }
@@ -171,6 +179,13 @@ mod tests {
     }
 
     #[test]
+    fn what_touches_the_store_does_not_wait() {
+        for kind in [Kind::AttrFlags, Kind::FileRename, Kind::FileWrite] {
+            assert_eq!((delay_ns(kind, 0), delay_ns(kind, flag::STORE)), (FILE_DELAY_NS, 0), "{kind:?}");
+        }
+    }
+
+    #[test]
     fn an_empty_frame_is_never_due() {
         assert!(!Builder::new(Frame::default()).is_due(u64::MAX));
     }
@@ -179,7 +194,7 @@ mod tests {
     fn a_full_frame_is_due_at_once() {
         let mut builder = Builder::new(Frame::default());
         builder.lines().resize(FRAME_BYTES, b' ');
-        builder.end_line(Kind::FileWrite, 0, 0);
+        builder.end_line(FILE_DELAY_NS, 0, 0);
         assert!(builder.is_due(0));
     }
 

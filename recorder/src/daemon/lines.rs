@@ -1,6 +1,6 @@
 //! Gives each event its number and its line, and hands full or due frames to the sink.
 
-use super::frame::{Builder, Frame};
+use super::frame::{Builder, Frame, delay_ns};
 use super::sink::{Closed, Sink};
 use crate::capture::ring::{boot_ns, wall_ns};
 use crate::event::Event;
@@ -67,7 +67,7 @@ impl Lines {
         let wall = i64::try_from(event.mono).unwrap_or(i64::MAX).saturating_add(self.offset);
         let context = LineContext { seq: self.next_seq, wall_ns: wall, boot: &self.boot };
         self.json.append(self.builder.lines(), &context, event);
-        self.builder.end_line(event.kind, event.mono, wall);
+        self.builder.end_line(delay_ns(event.kind, event.flags), event.mono, wall);
         self.next_seq += 1;
         self.written += 1;
         if self.builder.is_full() { self.flush() } else { Ok(()) }

@@ -4,6 +4,7 @@
 pub mod about;
 pub mod control;
 pub mod frame;
+pub mod last_failure;
 #[cfg(feature = "capture")]
 pub mod lines;
 pub mod notify;
@@ -12,7 +13,10 @@ pub mod pipeline;
 pub mod privileges;
 #[cfg(feature = "capture")]
 mod record;
+pub mod sealer;
 pub mod sink;
+#[cfg(feature = "capture")]
+mod store_alarm;
 
 use std::path::PathBuf;
 

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use recorder_common::class::Class;
-use recorder_common::sample::Counters;
+use recorder_common::sample::{Counters, flag};
 
 use super::about;
 use super::control::Shared;
 use super::lines::Lines;
+use super::sealer::SealerError;
 use super::sink::Closed;
+use super::store_alarm::StoreAlarm;
 use crate::capture::CaptureError;
 use crate::capture::loss::Tracker;
 use crate::capture::ring::{Batch, Reader, boot_ns};
@@ -28,6 +30,9 @@ pub enum PipelineError {
     /// The kernel side failed.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// Nobody protects segments any more.
+    #[error(transparent)]
+    Sealer(#[from] SealerError),
     /// The store took no more; [`Lines::finish`] has the reason.
     #[error("the store takes no more frames")]
     StoreClosed,
@@ -45,6 +50,7 @@ pub struct Pipeline {
     enricher: Enricher,
     tracker: Tracker,
     shared: Arc<Shared>,
+    alarm: StoreAlarm,
     settled: u64,
 }
 
@@ -52,7 +58,8 @@ impl Pipeline {
     /// An empty pipeline in front of `lines`.
     #[must_use]
     pub fn new(lines: Lines, enricher: Enricher, shared: Arc<Shared>) -> Self {
-        Self { lines, enricher, tracker: Tracker::default(), shared, settled: boot_ns() }
+        let (tracker, alarm) = (Tracker::default(), StoreAlarm::default());
+        Self { lines, enricher, tracker, shared, alarm, settled: boot_ns() }
     }
 
     /// Writes an event of the recorder about itself.
@@ -64,11 +71,17 @@ impl Pipeline {
         Ok(self.lines.flush()?)
     }
 
-    /// Records until `stop` is set, then what is left in the rings.
+    /// Records until `stop` is set, then what is left in the rings. `protected` is asked every second whether segments
+    /// can still be protected.
     ///
     /// # Errors
-    /// When the rings can't be read or the store takes no more.
-    pub fn run(&mut self, reader: &mut Reader, stop: &AtomicBool) -> Result<(), PipelineError> {
+    /// When the rings can't be read, the store takes no more or can't be protected any more.
+    pub fn run(
+        &mut self,
+        reader: &mut Reader,
+        stop: &AtomicBool,
+        mut protected: impl FnMut() -> Result<(), SealerError>,
+    ) -> Result<(), PipelineError> {
         while !stop.load(Ordering::Relaxed) {
             let settling = boot_ns().saturating_sub(self.settled) >= SETTLE_NS;
             // Before the rings are read: what was numbered by then is in this batch, or comes no more.
@@ -77,6 +90,7 @@ impl Pipeline {
             self.take_all(reader.next_batch(patience)?)?;
             if settling {
                 self.settle(boot_ns(), &counters)?;
+                protected()?;
                 super::notify::alive();
             }
             self.lines.flush_if_due()?;
@@ -120,6 +134,9 @@ impl Pipeline {
             Sample::Pam(call) => self.enricher.pam(call),
         };
         if let Some(event) = event {
+            if event.flags & flag::STORE != 0 {
+                self.alarm.raise(&event);
+            }
             self.lines.write(&event)?;
         }
         Ok(())
@@ -134,6 +151,7 @@ impl Pipeline {
 
     fn settle(&mut self, now: u64, counters: &[(Class, u32, Counters)]) -> Result<(), PipelineError> {
         self.settled = boot_ns();
+        self.alarm.settle();
         for mut loss in self.tracker.settle(now, counters) {
             loss.before = loss.before.min(self.settled);
             self.lines.lost += loss.count;

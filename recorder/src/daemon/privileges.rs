@@ -1,21 +1,23 @@
-//! What the daemon may do: no core dumps from the start, and after attaching only what recording still needs.
+//! What the daemon and its helper may do: no core dumps and no swap from the start, and after that only what each still
+//! needs.
 //!
 //! Capabilities belong to threads, and new threads inherit them: [`drop_after_attach`] comes before the first one.
 
 use rustix::io;
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use rustix::mm::{MlockAllFlags, mlockall};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use rustix::thread::{capabilities, remove_capability_from_bounding_set, set_capabilities, set_no_new_privs};
 
-/// Needed as long as the daemon records.
+/// Needed as long as the daemon records. `LINUX_IMMUTABLE` is not among them: the [`super::sealer`] has it.
 ///
-/// - `LINUX_IMMUTABLE`: each new segment gets the append-only flag.
 /// - `DAC_READ_SEARCH`, `SYS_PTRACE`: /proc of other users' processes, when an event refers to one that ran before.
 /// - `CHOWN`: the control socket gets the store's group. The unit doesn't grant it: its `Group=` makes it unneeded.
-const KEPT: CapabilitySet = CapabilitySet::LINUX_IMMUTABLE
-    .union(CapabilitySet::DAC_READ_SEARCH)
+/// - `IPC_LOCK`: memory stays locked where its limit can't be raised. The unit doesn't grant it: it has no limit there.
+const KEPT: CapabilitySet = CapabilitySet::DAC_READ_SEARCH
     .union(CapabilitySet::SYS_PTRACE)
-    .union(CapabilitySet::CHOWN);
+    .union(CapabilitySet::CHOWN)
+    .union(CapabilitySet::IPC_LOCK);
 
 /// Needed to load and attach the probes.
 const NEEDED: CapabilitySet = CapabilitySet::BPF.union(CapabilitySet::PERFMON);
@@ -54,11 +56,19 @@ pub fn forbid_dumps() -> io::Result<()> {
 /// # Errors
 /// When the kernel refuses; nothing or a part is given up then, and the caller should not go on.
 pub fn drop_after_attach() -> io::Result<CapabilitySet> {
+    keep_only(KEPT)
+}
+
+/// Gives up, for good, every capability but those; returns the ones of them that were held.
+///
+/// # Errors
+/// When the kernel refuses; nothing or a part is given up then, and the caller should not go on.
+pub fn keep_only(wanted: CapabilitySet) -> io::Result<CapabilitySet> {
     let held = capabilities(None)?;
-    let kept = held.permitted & KEPT;
+    let kept = held.permitted & wanted;
     // Without SETPCAP whoever started us has cut the bounding set already.
     if held.effective.contains(CapabilitySet::SETPCAP) {
-        for capability in (CapabilitySet::all() - KEPT).iter() {
+        for capability in (CapabilitySet::all() - wanted).iter() {
             match remove_capability_from_bounding_set(capability) {
                 // A kernel older than the capability.
                 Ok(()) | Err(io::Errno::INVAL) => {}
@@ -72,6 +82,40 @@ pub fn drop_after_attach() -> io::Result<CapabilitySet> {
     )?;
     set_no_new_privs(true)?;
     Ok(kept)
+}
+
+/// Keeps this process's memory out of swap, now and later: keys that sign are in it. Pages that are never touched take
+/// no memory.
+///
+/// # Errors
+/// When locked memory is limited, the limit can't be raised and binds us. Nothing is locked then: later the process
+/// would run out of memory that it may lock, and end.
+pub fn lock_memory() -> io::Result<()> {
+    let unlimited = Rlimit { current: None, maximum: None };
+    if getrlimit(Resource::Memlock) != unlimited
+        && let Err(error) = setrlimit(Resource::Memlock, unlimited)
+        && !capabilities(None)?.effective.contains(CapabilitySet::IPC_LOCK)
+    {
+        return Err(error);
+    }
+    mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT)
+}
+
+/// Closes every descriptor that this process was born with but stdin, stdout and stderr. For a process that has opened
+/// nothing yet.
+///
+/// # Errors
+/// When /proc can't be read.
+pub fn close_all_but_standard() -> std::io::Result<()> {
+    let names = std::fs::read_dir("/proc/self/fd")?.map(|entry| Ok(entry?.file_name()));
+    let names = names.collect::<std::io::Result<Vec<_>>>()?;
+    let numbers = names.iter().filter_map(|name| name.to_str()?.parse::<i32>().ok());
+    for number in numbers.filter(|number| *number > 2) {
+        // SAFETY: this process has opened nothing itself, so nothing in it owns the number. That of the directory that
+        // was just read is closed already, which the call then says.
+        unsafe { libc::close(number) };
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,13 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::about::Beginning;
 use super::control::{Probe, Server, Shared, socket_path};
+use super::last_failure::LastFailure;
 use super::lines::Lines;
 use super::pipeline::{Pipeline, PipelineError};
+use super::sealer::{self, Process, Sealer};
 use super::sink::Sink;
 use super::{Options, about, privileges};
 use crate::capture::ring::{Reader, boot_ns, wall_ns};
@@ -18,10 +22,13 @@ use crate::config::Config;
 use crate::enrich::Enricher;
 use crate::enrich::scope::Scope;
 use crate::store::access::group_id;
-use crate::store::writer::{self, Recovery, Writer};
+use crate::store::medium::{Files, Medium};
+use crate::store::writer::{self, Immutable, Recovery, Writer};
 
 /// zstd level of the payloads: the budget is CPU before bytes.
 const LEVEL: i32 = 1;
+/// How long the first event may take to be durable before the daemon goes on.
+const START_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Records until SIGTERM or SIGINT.
 ///
@@ -37,26 +44,40 @@ pub fn run(options: &Options) -> Result<()> {
         None => config,
     };
     privileges::check_before_attach()?;
+    let last_failure = LastFailure::of(&config.store.dir);
+    record(&config, &last_failure).inspect_err(|error| last_failure.keep(error))
+}
+
+fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
+    // Before there is any key in memory.
+    let memory_locked = lock_memory();
     let boot = boot_id()?;
     let stop = stop_on_signals()?;
-    let (writer, recovery) = open_store(&config, &boot)?;
+    let (sealer, mut helper) = start_sealer(config)?.unzip();
+    let (writer, recovery) = open_store(config, &boot, sealer)?;
     tell_recovery(&config.store.dir, &recovery);
     let shared = Shared::new(&config.store.dir, &boot, recovery.next_frame);
-    let mut capture = Capture::start(sizes(&config)?)?;
+    let mut capture = Capture::start(sizes(config)?)?;
     shared.set_probes(capture.rows().iter().map(Probe::from).collect());
     let mut reader = Reader::new(&mut capture)?;
     // Before the first thread: threads inherit what this one has.
     privileges::drop_after_attach().context("dropping capabilities")?;
     let sink = Sink::start(writer, Arc::clone(&shared), wall_ns).context("starting the writing thread")?;
     let scope = Scope::new(config.capture.exclude_globs()?).context("capture.exclude")?;
-    let enricher = Enricher::new(Path::new("/proc")).with_scope(scope);
+    let enricher = Enricher::new(Path::new("/proc"))
+        .with_scope(scope)
+        .guarding(&config.store.dir, helper.as_ref().map(Process::pid));
     let lines = Lines::new(sink, &boot, recovery.next_seq);
     let mut pipeline = Pipeline::new(lines, enricher, Arc::clone(&shared));
-    begin(&mut pipeline, &config, &recovery, (&boot, capture.rows()))?;
+    let beginning = Beginning { boot: &boot, failure: last_failure.recall(), memory_locked };
+    begin(&mut pipeline, config, &recovery, (&beginning, capture.rows()))?;
+    if beginning.failure.is_some() && shared.has_durable_frame(recovery.next_frame, START_PATIENCE) {
+        last_failure.forget();
+    }
     let control = Server::start(&socket_path(&config.store.dir), &config.store.dir, Arc::clone(&shared))?;
-    announce(&shared, &config, capture.rows());
+    announce(&shared, config, capture.rows());
 
-    let recorded = pipeline.run(&mut reader, &stop);
+    let recorded = pipeline.run(&mut reader, &stop, || helper.as_mut().map_or(Ok(()), Process::check));
     super::notify::stopping();
     drop(capture);
     let finished = pipeline.finish(if recorded.is_ok() { "signal" } else { "failure" });
@@ -64,10 +85,32 @@ pub fn run(options: &Options) -> Result<()> {
     match (recorded, finished) {
         // The store's own error says more than the pipeline's.
         (Err(PipelineError::StoreClosed) | Ok(()), finished) => finished.context("recording stopped")?,
+        (Err(PipelineError::Sealer(error)), _) => return Err(error).context("recording stopped"),
         (Err(error), _) => return Err(error).context("recording stopped"),
     }
+    helper.map(Process::wait).transpose().context("waiting for the sealing helper")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Whether memory is locked; recording goes on without, and says so in the record.
+fn lock_memory() -> bool {
+    privileges::lock_memory()
+        .inspect_err(|error| {
+            tracing::warn!(
+                %error,
+                "memory is not locked: keys may reach the swap area; start the recorder by its unit, or with `ulimit -l unlimited`"
+            );
+        })
+        .is_ok()
+}
+
+/// The helper that sets flags, unless the configuration does without.
+fn start_sealer(config: &Config) -> Result<Option<(Sealer, Process)>> {
+    match Immutable::from(config.store.immutable) {
+        Immutable::Required => Ok(Some(sealer::start()?)),
+        Immutable::Off => Ok(None),
+    }
 }
 
 /// The kernel's boot id, lower-case hexadecimal without dashes.
@@ -85,7 +128,7 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn open_store(config: &Config, boot: &str) -> Result<(Writer, Recovery)> {
+fn open_store(config: &Config, boot: &str, sealer: Option<Sealer>) -> Result<(Writer, Recovery)> {
     let mut boot_id = [0; 16];
     if let Ok(number) = u128::from_str_radix(boot, 16) {
         boot_id = number.to_be_bytes();
@@ -99,7 +142,13 @@ fn open_store(config: &Config, boot: &str) -> Result<(Writer, Recovery)> {
         boot_id,
         now: wall_ns(),
     };
-    Ok(Writer::open(&config.store.dir, &config.store.state_dir, options)?)
+    let between = |files: Files| -> Box<dyn Medium> {
+        match sealer {
+            Some(sealer) => Box::new(files.with_flags(Box::new(sealer))),
+            None => Box::new(files),
+        }
+    };
+    Ok(Writer::open_on(&config.store.dir, &config.store.state_dir, options, between)?)
 }
 
 /// The configured group. A host without it (a trial, a build machine) still records, for root's eyes.
@@ -122,6 +171,9 @@ fn tell_recovery(store: &Path, recovery: &Recovery) {
     if let Some(damage) = &recovery.damage {
         tracing::error!(store = %store.display(), damage, "the last segment is damaged; run `recorder verify`");
     }
+    if let Some(why) = &recovery.no_tiles {
+        tracing::error!(store = %store.display(), why, "the tree of the store does not hold; run `recorder verify`");
+    }
     if !recovery.clean {
         tracing::warn!(torn_bytes = recovery.torn_bytes, "the last recorder did not stop in order");
     }
@@ -132,10 +184,10 @@ fn begin(
     pipeline: &mut Pipeline,
     config: &Config,
     recovery: &Recovery,
-    (boot, probes): (&str, &[ProbeRow]),
+    (beginning, probes): (&Beginning<'_>, &[ProbeRow]),
 ) -> Result<()> {
     let now = boot_ns();
-    pipeline.tell(&about::start(now, boot, recovery, probes))?;
+    pipeline.tell(&about::start(now, beginning, recovery, probes))?;
     let wall = wall_ns();
     let booted = wall.saturating_sub(i64::try_from(now).unwrap_or(0));
     let from = recovery.last_time.unwrap_or(booted);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use super::control::{FrameStored, Shared};
 use super::frame::Frame;
@@ -11,6 +12,9 @@ use crate::store::{Appended, StoreError};
 
 /// Frames that wait for the disk before the reader of the rings waits too.
 const QUEUE: usize = 16;
+
+/// Oldest that a checkpoint may be; a heartbeat comes as often.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(9);
 
 /// What the writing thread is asked for.
 enum Work {
@@ -86,7 +90,8 @@ fn write_all(
     shared: &Shared,
     wall: fn() -> i64,
 ) -> Result<(), StoreError> {
-    let mut waiting = Vec::with_capacity(QUEUE);
+    let mut waiting: Vec<Frame> = Vec::with_capacity(QUEUE);
+    let mut signed = None;
     while let Ok(work) = incoming.recv() {
         let mut beat = None;
         for work in std::iter::once(work).chain(incoming.try_iter().take(QUEUE - 1)) {
@@ -103,12 +108,24 @@ fn write_all(
                 tell(shared, &stored, |index| waiting.get(index).map(|frame| frame.t_first), wall());
             }
         }
+        let urgent = waiting.iter().any(|frame| frame.urgent);
+        if urgent || signed.is_none_or(|signed: Instant| signed.elapsed() >= CHECKPOINT_EVERY) {
+            checkpoint(&mut writer);
+            signed = Some(Instant::now());
+        }
         for frame in waiting.drain(..) {
             // A full return queue only costs a new allocation later.
             let _ = give_back.try_send(frame);
         }
     }
     writer.close(wall())
+}
+
+/// Signs a checkpoint over what is durable. Without one recording goes on; whoever waits for it sees how old it is.
+fn checkpoint(writer: &mut Writer) {
+    if let Err(error) = writer.checkpoint() {
+        tracing::warn!(%error, "no checkpoint was written");
+    }
 }
 
 /// Tells readers what is durable now. `t_first` is the time of a frame's first event.

@@ -1,6 +1,7 @@
 //! Who did it: completes events from the process table, cgroups and PAM calls.
 
 pub mod cgroup;
+pub mod guard;
 pub mod mounts;
 pub mod pam;
 pub mod process_table;
@@ -16,6 +17,7 @@ use recorder_common::sample::flag;
 use crate::event::decode::PamCall;
 use crate::event::{Body, Event, Kind, Task};
 use cgroup::CgroupTable;
+use guard::Guard;
 use mounts::Mounts;
 use pam::PamTable;
 use process_table::ProcessTable;
@@ -31,6 +33,7 @@ pub struct Enricher {
     cgroups: CgroupTable,
     pam: PamTable,
     scope: Scope,
+    guard: Guard,
 }
 
 impl Enricher {
@@ -42,7 +45,14 @@ impl Enricher {
         processes.snapshot(&procfs);
         let mounts = Mounts::parse(&procfs.own_mountinfo().unwrap_or_default());
         let cgroups = CgroupTable::new(&mounts);
-        Self { procfs, processes, cgroups, pam: PamTable::default(), scope: Scope::default() }
+        Self {
+            procfs,
+            processes,
+            cgroups,
+            pam: PamTable::default(),
+            scope: Scope::default(),
+            guard: Guard::default(),
+        }
     }
 
     /// With the configuration's rules of what is recorded.
@@ -51,9 +61,18 @@ impl Enricher {
         Self { scope, ..self }
     }
 
+    /// Watches over the store at `path`, which this process and `helper` write to.
+    #[must_use]
+    pub fn guarding(self, path: &Path, helper: Option<u32>) -> Self {
+        let guard = Guard::new(path, helper, &self.procfs);
+        Self { guard, ..self }
+    }
+
     /// Completes an event; `None` when it is out of scope and not to be recorded.
     pub fn enrich<'a>(&'a mut self, mut event: Event<'a>) -> Option<Event<'a>> {
-        if !self.scope.admits(&mut event, &self.procfs) {
+        // Both look: the scope learns of mounts. What touches the store is recorded whatever is excluded.
+        let is_admitted = self.scope.admits(&mut event, &self.procfs);
+        if !self.guard.marks(&mut event) && !is_admitted {
             return None;
         }
         self.learn(&event);

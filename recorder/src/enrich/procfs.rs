@@ -26,6 +26,12 @@ impl ProcessId {
     pub const fn new(pid: u32, start: u64) -> Self {
         Self { pid, ticks: start / TICK_NS }
     }
+
+    /// Whether both name one process: the pid was not reused when the start times agree within one tick.
+    #[must_use]
+    pub const fn is_same(self, other: Self) -> bool {
+        self.pid == other.pid && self.ticks.abs_diff(other.ticks) <= 1
+    }
 }
 
 /// A /proc, real or fake.
@@ -51,6 +57,12 @@ impl Procfs {
             Some((ProcessId { pid, ticks: self.start_ticks(pid)? }, exe))
         })
         .collect()
+    }
+
+    /// A process of now.
+    #[must_use]
+    pub fn process(&self, pid: u32) -> Option<ProcessId> {
+        Some(ProcessId { pid, ticks: self.start_ticks(pid)? })
     }
 
     /// The program of a process; `None` when it has none or is gone.
@@ -85,13 +97,23 @@ impl Procfs {
     /// Inode number of this process's mount namespace.
     #[must_use]
     pub fn own_mntns(&self) -> Option<u32> {
-        let link = fs::read_link(self.root.join("self/ns/mnt")).ok()?;
+        self.namespace("self/ns/mnt")
+    }
+
+    /// Inode number of a process's mount namespace.
+    #[must_use]
+    pub fn mntns(&self, pid: u32) -> Option<u32> {
+        self.namespace(&format!("{pid}/ns/mnt"))
+    }
+
+    fn namespace(&self, name: &str) -> Option<u32> {
+        let link = fs::read_link(self.root.join(name)).ok()?;
         link.to_str()?.strip_prefix("mnt:[")?.strip_suffix(']')?.parse().ok()
     }
 
-    /// The pid was not reused: the start times agree within one tick.
+    /// The pid was not reused.
     fn is_same(&self, process: ProcessId) -> bool {
-        self.start_ticks(process.pid).is_some_and(|ticks| ticks.abs_diff(process.ticks) <= 1)
+        self.process(process.pid).is_some_and(|now| now.is_same(process))
     }
 
     fn start_ticks(&self, pid: u32) -> Option<u64> {

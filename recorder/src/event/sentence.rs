@@ -24,7 +24,7 @@ pub fn sentence(record: &Record<'_>, users: &Users) -> String {
         Some(Kind::Start | Kind::Stop | Kind::Gap | Kind::Config) => return about(record),
         Some(kind) => file(record, kind, users),
     };
-    for word in ["setuid", "memfd", "tmpfile", "deleted", "io_uring", "unresolved", "cut"] {
+    for word in ["store", "setuid", "memfd", "tmpfile", "deleted", "io_uring", "unresolved", "cut"] {
         if record.has_flag(word) {
             let _ = write!(line, " [{word}]");
         }

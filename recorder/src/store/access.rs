@@ -5,11 +5,11 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{FlockOperation, IFlags, Mode, OFlags};
 
 use super::directory::Directory;
 use super::frames::open_segment;
-use super::medium::{is_append_only, make_append_only, share};
+use super::medium::{make_append_only, protection_of, share};
 use super::writer::{Immutable, Options};
 use super::{ORIGIN_FILE, StoreError};
 
@@ -111,7 +111,7 @@ fn lock_holder(directory: &File) -> Option<u32> {
 /// An empty directory becomes a store.
 fn set_up(directory: &File, path: &Path, options: &Options) -> Result<(), StoreError> {
     check_owner(directory, path)?;
-    let fresh = !is_append_only(directory).unwrap_or(false);
+    let fresh = !protection_of(directory).is_ok_and(|flags| flags.contains(IFlags::APPEND));
     if fresh {
         share_with_readers(directory, options.readers)
             .map_err(StoreError::io(path, "setting group and mode"))?;
@@ -123,21 +123,25 @@ fn set_up(directory: &File, path: &Path, options: &Options) -> Result<(), StoreE
 }
 
 fn check_all(lock: &File, directory: &Directory, immutable: Immutable) -> Result<(), StoreError> {
-    check(lock, directory.path(), immutable)?;
+    check(lock, directory.path(), immutable, "+a")?;
     let origin = directory.path().join(ORIGIN_FILE);
     let names = directory.others().iter().filter(|name| *name == ORIGIN_FILE).map(|_| &origin);
-    for path in names.chain(directory.segments().iter().map(|segment| &segment.path)) {
+    let segments = directory.segments();
+    for path in names.chain(segments.iter().map(|segment| &segment.path)) {
         let file = open_segment(path)?;
         let empty = file.metadata().map_err(StoreError::io(path, "opening"))?.len() == 0;
         // A crash can leave an empty file whose owner and flags are not set yet; it is set up again when it is used.
         if !empty {
-            check(&file, path, immutable)?;
+            // All but the last segment are complete: nothing is ever appended to them.
+            let is_complete = *path != origin && segments.last().is_some_and(|last| last.path != *path);
+            check(&file, path, immutable, if is_complete { "+i" } else { "+a" })?;
         }
     }
     Ok(())
 }
 
-fn check(file: &File, path: &Path, immutable: Immutable) -> Result<(), StoreError> {
+/// Checks owner, mode and flags; `right` is the flag that `chattr` is to set when there is none.
+fn check(file: &File, path: &Path, immutable: Immutable, right: &str) -> Result<(), StoreError> {
     check_owner(file, path)?;
     let meta = file.metadata().map_err(StoreError::io(path, "reading the mode"))?;
     if meta.mode() & 0o027 != 0 {
@@ -154,16 +158,25 @@ fn check(file: &File, path: &Path, immutable: Immutable) -> Result<(), StoreErro
     if immutable == Immutable::Off {
         return Ok(());
     }
-    match is_append_only(file) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(StoreError::Access {
+    let flags =
+        protection_of(file).map_err(|source| StoreError::NoAppendOnly { path: path.to_owned(), source })?;
+    // Nothing can be made in an immutable directory.
+    if meta.is_dir() && flags.contains(IFlags::IMMUTABLE) {
+        return Err(StoreError::Access {
             path: path.to_owned(),
-            what: "its append-only flag is gone: someone cleared it, or it is a copy; run `recorder verify` first"
-                .to_owned(),
-            mend: format!("chattr +a '{}'", path.display()),
-        }),
-        Err(source) => Err(StoreError::NoAppendOnly { path: path.to_owned(), source }),
+            what: "it is immutable, so that no segment can be made in it".to_owned(),
+            mend: format!("chattr -i '{}'", path.display()),
+        });
     }
+    if !flags.is_empty() {
+        return Ok(());
+    }
+    let lost = if right == "+i" { "its immutable flag is gone" } else { "its append-only flag is gone" };
+    Err(StoreError::Access {
+        path: path.to_owned(),
+        what: format!("{lost}: someone cleared it, or it is a copy; run `recorder verify` first"),
+        mend: format!("chattr {right} '{}'", path.display()),
+    })
 }
 
 /// Checks that the one who writes owns the file.

@@ -31,6 +31,14 @@ pub struct SegmentFile {
     pub path: PathBuf,
 }
 
+impl SegmentFile {
+    /// Its name in the store.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.path.file_name()?.to_str()
+    }
+}
+
 impl Directory {
     /// Looks into the store at `path`.
     ///

@@ -12,7 +12,7 @@ use rustix::fs::{IFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::StoreError;
-use super::medium::{make_append_only, share};
+use super::medium::{Flags, Protection, protection_of, share};
 use super::writer::Immutable;
 
 const MAKING: &str = "making a directory";
@@ -32,58 +32,64 @@ pub(super) struct Place<'a> {
 impl Place<'_> {
     /// Makes the file `name` with these bytes and returns when it is durable. Directories on the way are made. A file
     /// that is there and immutable must have the same bytes.
-    pub(super) fn write(self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let group = rustix::fs::fstat(self.directory).map_err(io(self.path, "reading the group"))?.st_gid;
+    pub(super) fn write(self, name: &str, bytes: &[u8], guard: &mut dyn Flags) -> Result<(), StoreError> {
         let mut parent = self.directory.try_clone_to_owned().map_err(StoreError::io(self.path, MAKING))?;
         let mut path = self.path.to_owned();
         let mut parts = name.split('/').peekable();
         while let Some(part) = parts.next() {
             path.push(part);
-            if parts.peek().is_some() {
-                parent = self.enter(&parent, part, &path, group)?;
+            let (file, protection) = if parts.peek().is_some() {
+                (enter(&parent, part, &path)?, Protection::AppendOnly)
             } else {
-                self.put(&parent, part, &path, bytes)?;
+                match put(&parent, part, &path, bytes)? {
+                    Some(file) => (file, Protection::Sealed),
+                    None => return Ok(()),
+                }
+            };
+            if self.immutable == Immutable::Required && !has(&file, protection) {
+                let protected = guard.protect(parent.as_fd(), part, file.as_fd(), protection);
+                protected.map_err(|error| error.about(&path, "protecting"))?;
             }
+            parent = file;
         }
         Ok(())
     }
+}
 
-    fn enter(self, parent: &OwnedFd, name: &str, path: &Path, group: u32) -> Result<OwnedFd, StoreError> {
-        let made = match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o750)) {
-            Ok(()) => true,
-            Err(Errno::EXIST) => false,
-            Err(errno) => return Err(io(path, MAKING)(errno)),
-        };
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(io(path, MAKING))?;
-        share(&directory, group, Mode::from_raw_mode(0o2750)).map_err(StoreError::io(path, MAKING))?;
-        if self.immutable == Immutable::Required {
-            make_append_only(&directory, path)?;
-        }
-        if made {
-            rustix::fs::fsync(parent).map_err(io(path, MAKING))?;
-        }
-        Ok(directory)
+/// Opens the directory `name`, made if it is missing.
+fn enter(parent: &OwnedFd, name: &str, path: &Path) -> Result<OwnedFd, StoreError> {
+    let made = match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o750)) {
+        Ok(()) => true,
+        Err(Errno::EXIST) => false,
+        Err(errno) => return Err(io(path, MAKING)(errno)),
+    };
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(io(path, MAKING))?;
+    let group = rustix::fs::fstat(parent).map_err(io(path, MAKING))?.st_gid;
+    share(&directory, group, Mode::from_raw_mode(0o2750)).map_err(StoreError::io(path, MAKING))?;
+    if made {
+        rustix::fs::fsync(parent).map_err(io(path, MAKING))?;
     }
+    Ok(directory)
+}
 
-    fn put(self, parent: &OwnedFd, name: &str, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-        // The group of the store came down by the set-group-ID bits.
-        let group = rustix::fs::fstat(parent).map_err(io(path, WRITING))?.st_gid;
-        let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(0o640);
-        let file = match rustix::fs::openat(parent, name, flags, mode) {
-            Ok(file) => File::from(file),
-            Err(Errno::PERM) => return compare(parent, name, path, bytes),
-            Err(errno) => return Err(io(path, WRITING)(errno)),
-        };
-        share(&file, group, mode)
-            .and_then(|()| file.write_all_at(bytes, 0))
-            .and_then(|()| file.set_len(bytes.len() as u64))
-            .and_then(|()| file.sync_all())
-            .map_err(StoreError::io(path, WRITING))?;
-        rustix::fs::fsync(parent).map_err(io(path, WRITING))?;
-        if self.immutable == Immutable::Required { make_immutable(&file, path) } else { Ok(()) }
-    }
+/// Writes the file `name`, durable when this returns; `None` when it is there, finished, with these bytes.
+fn put(parent: &OwnedFd, name: &str, path: &Path, bytes: &[u8]) -> Result<Option<OwnedFd>, StoreError> {
+    let group = rustix::fs::fstat(parent).map_err(io(path, WRITING))?.st_gid;
+    let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(0o640);
+    let file = match rustix::fs::openat(parent, name, flags, mode) {
+        Ok(file) => File::from(file),
+        Err(Errno::PERM) => return compare(parent, name, path, bytes).map(|()| None),
+        Err(errno) => return Err(io(path, WRITING)(errno)),
+    };
+    share(&file, group, mode)
+        .and_then(|()| file.write_all_at(bytes, 0))
+        .and_then(|()| file.set_len(bytes.len() as u64))
+        .and_then(|()| file.sync_all())
+        .map_err(StoreError::io(path, WRITING))?;
+    rustix::fs::fsync(parent).map_err(io(path, WRITING))?;
+    Ok(Some(file.into()))
 }
 
 /// An immutable file is finished; this tells whether it is the one that was to be written.
@@ -105,14 +111,11 @@ fn compare(parent: &OwnedFd, name: &str, path: &Path, bytes: &[u8]) -> Result<()
 
 /// Whether the file has the immutable flag; an error where the file system knows no such flag.
 pub(crate) fn is_immutable(file: impl AsFd) -> std::io::Result<bool> {
-    Ok(rustix::fs::ioctl_getflags(file)?.contains(IFlags::IMMUTABLE))
+    Ok(protection_of(file)?.contains(IFlags::IMMUTABLE))
 }
 
-/// Sets the immutable flag.
-fn make_immutable(file: &File, path: &Path) -> Result<(), StoreError> {
-    let refused = |errno: Errno| StoreError::NoAppendOnly { path: path.to_owned(), source: errno.into() };
-    let flags = rustix::fs::ioctl_getflags(file).map_err(refused)?;
-    rustix::fs::ioctl_setflags(file, flags | IFlags::IMMUTABLE).map_err(refused)
+fn has(file: &OwnedFd, protection: Protection) -> bool {
+    protection_of(file).is_ok_and(|flags| flags.contains(protection.flag()))
 }
 
 fn io(path: &Path, action: &'static str) -> impl FnOnce(Errno) -> StoreError + use<> {

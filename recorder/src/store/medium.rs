@@ -1,8 +1,9 @@
-//! The seam between the writer and the disk: a few calls, so that tests can make each of them fail.
+//! The seam between the writer and the disk: few calls, so that tests can make each of them fail. And the seam between
+//! the disk and who may set flags on files.
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{IFlags, Mode, OFlags};
@@ -44,6 +45,95 @@ pub trait Medium: Send {
     /// # Errors
     /// When it can't be made durable or immutable, or is there with other bytes.
     fn fix(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// Makes the file `name` in the store immutable: it is complete and durable, or what a crash left of it is committed
+    /// to by a durable header. A file that is immutable already, or empty, stays as it is.
+    ///
+    /// # Errors
+    /// When the file is not there or can't be made immutable.
+    fn seal(&mut self, name: &str) -> Result<(), StoreError>;
+}
+
+/// What a file is protected from. Flags are only ever added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// Nothing but appending (`+a`).
+    AppendOnly,
+    /// Any change (`+i`).
+    Sealed,
+}
+
+impl Protection {
+    /// The inode flag.
+    #[must_use]
+    pub const fn flag(self) -> IFlags {
+        match self {
+            Self::AppendOnly => IFlags::APPEND,
+            Self::Sealed => IFlags::IMMUTABLE,
+        }
+    }
+}
+
+/// Why a file could not be protected.
+#[derive(Debug, thiserror::Error)]
+pub enum FlagError {
+    /// The system refused.
+    #[error(transparent)]
+    System(#[from] io::Error),
+    /// Whoever sets the flags for us is gone, or refused.
+    #[error("{0}")]
+    Helper(String),
+}
+
+impl FlagError {
+    /// The store's error for a file.
+    pub(crate) fn about(self, path: &Path, action: &'static str) -> StoreError {
+        let path = path.to_owned();
+        match self {
+            Self::System(source) => StoreError::Io { path, action, source },
+            Self::Helper(why) => StoreError::Unprotected { path, why },
+        }
+    }
+}
+
+/// Puts flags on the files of one store. The daemon has a helper for it, so that it needs no right to do so itself.
+pub trait Flags: Send {
+    /// Tells which store the files are in; once, before anything else.
+    ///
+    /// # Errors
+    /// When the helper does not take it.
+    fn introduce(&mut self, store: BorrowedFd<'_>) -> Result<(), FlagError>;
+
+    /// Adds the flag to `file`, which is `name` in `directory`: the store or a directory below it.
+    ///
+    /// # Errors
+    /// When the flag can't be set, or does not stay.
+    fn protect(
+        &mut self,
+        directory: BorrowedFd<'_>,
+        name: &str,
+        file: BorrowedFd<'_>,
+        protection: Protection,
+    ) -> Result<(), FlagError>;
+}
+
+/// Sets flags with the rights of this process.
+struct OwnRights;
+
+impl Flags for OwnRights {
+    fn introduce(&mut self, _store: BorrowedFd<'_>) -> Result<(), FlagError> {
+        Ok(())
+    }
+
+    fn protect(
+        &mut self,
+        _directory: BorrowedFd<'_>,
+        _name: &str,
+        file: BorrowedFd<'_>,
+        protection: Protection,
+    ) -> Result<(), FlagError> {
+        Ok(add_flag(file, protection)?)
+    }
 }
 
 /// Real files in a directory.
@@ -51,14 +141,36 @@ pub struct Files {
     directory: OwnedFd,
     path: PathBuf,
     immutable: Immutable,
+    flags: Box<dyn Flags>,
+    /// Whether `flags` knows the store.
+    introduced: bool,
     current: Option<File>,
 }
 
 impl Files {
-    /// Writes into the open directory, whose path is used in messages only.
+    /// Writes into the open directory, whose path is used in messages only. Sets flags with the rights of this process.
     #[must_use]
-    pub const fn new(directory: OwnedFd, path: PathBuf, immutable: Immutable) -> Self {
-        Self { directory, path, immutable, current: None }
+    pub fn new(directory: OwnedFd, path: PathBuf, immutable: Immutable) -> Self {
+        Self { directory, path, immutable, flags: Box::new(OwnRights), introduced: false, current: None }
+    }
+
+    /// Has somebody else set the flags.
+    #[must_use]
+    pub fn with_flags(self, flags: Box<dyn Flags>) -> Self {
+        Self { flags, introduced: false, ..self }
+    }
+
+    fn introduce(&mut self) -> Result<(), FlagError> {
+        if !self.introduced {
+            self.flags.introduce(self.directory.as_fd())?;
+            self.introduced = true;
+        }
+        Ok(())
+    }
+
+    fn protect(&mut self, name: &str, file: &File, protection: Protection) -> Result<(), FlagError> {
+        self.introduce()?;
+        self.flags.protect(self.directory.as_fd(), name, file.as_fd(), protection)
     }
 
     fn current(&self) -> io::Result<&File> {
@@ -88,7 +200,10 @@ impl Medium for Files {
             .and_then(|group| share(&file, group, mode))
             .map_err(StoreError::io(&path, "setting group and mode"))?;
         if self.immutable == Immutable::Required {
-            make_append_only(&file, &path)?;
+            self.protect(name, &file, Protection::AppendOnly).map_err(|error| match error {
+                FlagError::System(source) => StoreError::NoAppendOnly { path, source },
+                FlagError::Helper(why) => StoreError::Unprotected { path, why },
+            })?;
         }
         self.current = Some(file);
         Ok(())
@@ -108,8 +223,25 @@ impl Medium for Files {
     }
 
     fn fix(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let directory = self.directory.as_fd();
-        Place { directory, path: &self.path, immutable: self.immutable }.write(name, bytes)
+        self.introduce().map_err(|error| error.about(&self.path, "making files immutable"))?;
+        let place = Place { directory: self.directory.as_fd(), path: &self.path, immutable: self.immutable };
+        place.write(name, bytes, self.flags.as_mut())
+    }
+
+    fn seal(&mut self, name: &str) -> Result<(), StoreError> {
+        if self.immutable == Immutable::Off {
+            return Ok(());
+        }
+        let path = self.path.join(name);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.directory, name, flags, Mode::empty());
+        let file = File::from(file.map_err(|errno| StoreError::io(&path, "sealing")(errno.into()))?);
+        let length = file.metadata().map_err(StoreError::io(&path, "sealing"))?.len();
+        // An empty file that a crash left is written to by the next recorder.
+        if length == 0 || protection_of(&file).is_ok_and(|flags| flags.contains(IFlags::IMMUTABLE)) {
+            return Ok(());
+        }
+        self.protect(name, &file, Protection::Sealed).map_err(|error| error.about(&path, "sealing"))
     }
 }
 
@@ -130,23 +262,26 @@ pub(crate) fn share(file: impl AsFd, group: u32, mode: Mode) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the file or directory has the append-only flag; an error where the file system knows no such flag.
-pub(crate) fn is_append_only(file: impl AsFd) -> io::Result<bool> {
-    Ok(rustix::fs::ioctl_getflags(file)?.contains(IFlags::APPEND))
+/// Which of the flags append-only and immutable the file or directory has; an error where the file system knows no such
+/// flags.
+pub(crate) fn protection_of(file: impl AsFd) -> io::Result<IFlags> {
+    Ok(rustix::fs::ioctl_getflags(file)? & (IFlags::APPEND | IFlags::IMMUTABLE))
 }
 
-/// Sets the append-only flag.
-pub(crate) fn make_append_only(file: impl AsFd, path: &Path) -> Result<(), StoreError> {
-    let refused =
-        |errno: rustix::io::Errno| StoreError::NoAppendOnly { path: path.to_owned(), source: errno.into() };
-    let flags = rustix::fs::ioctl_getflags(&file).map_err(refused)?;
-    if !flags.contains(IFlags::APPEND) {
-        rustix::fs::ioctl_setflags(&file, flags | IFlags::APPEND).map_err(refused)?;
+/// Adds a flag, and looks whether it stays.
+pub(crate) fn add_flag(file: impl AsFd, protection: Protection) -> io::Result<()> {
+    let flags = rustix::fs::ioctl_getflags(&file)?;
+    if flags.contains(protection.flag()) {
+        return Ok(());
     }
+    rustix::fs::ioctl_setflags(&file, flags | protection.flag())?;
     // Some file systems accept flags that they do not keep.
-    match is_append_only(&file) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(refused(rustix::io::Errno::OPNOTSUPP)),
-        Err(source) => Err(StoreError::NoAppendOnly { path: path.to_owned(), source }),
-    }
+    let kept = protection_of(&file)?.contains(protection.flag());
+    if kept { Ok(()) } else { Err(rustix::io::Errno::OPNOTSUPP.into()) }
+}
+
+/// Sets the append-only flag with the rights of this process.
+pub(crate) fn make_append_only(file: impl AsFd, path: &Path) -> Result<(), StoreError> {
+    add_flag(file, Protection::AppendOnly)
+        .map_err(|source| StoreError::NoAppendOnly { path: path.to_owned(), source })
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod access;
+pub mod checkpoint_file;
 pub mod directory;
 mod fixed;
 pub mod format;
@@ -23,6 +24,7 @@ pub mod writer;
 
 use std::path::{Path, PathBuf};
 
+use crate::chain::checkpoint::CheckpointError;
 use crate::chain::key::KeyError;
 use format::FormatError;
 
@@ -124,6 +126,17 @@ pub enum StoreError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Nobody is there any more who sets the flags.
+    #[error(
+        "{path}: it can't be protected: {why}; recording stops rather than going on without protection: start the \
+         recorder again", path = path.display()
+    )]
+    Unprotected {
+        /// The file.
+        path: PathBuf,
+        /// What the helper said, or that it is gone.
+        why: String,
+    },
     /// A key file that is not one.
     #[error("{path}: {source}", path = path.display())]
     Key {
@@ -132,6 +145,14 @@ pub enum StoreError {
         /// Why it was refused.
         source: KeyError,
     },
+    /// A checkpoint file that is not one.
+    #[error("{path}: not a checkpoint: {source}", path = path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// Why it was refused.
+        source: CheckpointError,
+    },
     /// The store can't be continued by this writer.
     #[error("{path}: {what}", path = path.display())]
     Unusable {
@@ -139,6 +160,22 @@ pub enum StoreError {
         path: PathBuf,
         /// Why, and what to do.
         what: String,
+    },
+    /// Frames are gone that a checkpoint of this host covers.
+    #[error(
+        "{path}: it has {frames} frames, but this host signed for {signed} ({checkpoint}): the store was cut or set back to an \
+         earlier state; run `recorder verify`, keep both, then move the store and its state directory away to begin a new log \
+         under a new key", path = path.display(), checkpoint = checkpoint.display()
+    )]
+    RolledBack {
+        /// The store.
+        path: PathBuf,
+        /// Frames in it.
+        frames: u64,
+        /// Frames that the checkpoint covers.
+        signed: u64,
+        /// The checkpoint.
+        checkpoint: PathBuf,
     },
     /// An earlier append failed; nothing is written any more.
     #[error("{path}: an earlier write failed, the store is closed until the recorder starts again", path = path.display())]

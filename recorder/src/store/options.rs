@@ -61,6 +61,8 @@ pub struct Recovery {
     pub torn_bytes: u64,
     /// What is wrong with the last segment, when it is damaged: this is no crash, someone or something changed it.
     pub damage: Option<String>,
+    /// Why no tiles are kept, when the store does not give the tree that it must.
+    pub no_tiles: Option<String>,
     /// Wall time of the last event, ns since 1970.
     pub last_time: Option<i64>,
     /// Boot id of the last recorder.

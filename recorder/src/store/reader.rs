@@ -8,6 +8,7 @@ pub use super::frames::Frame;
 use super::frames::{Frames, Payloads, Step};
 use super::index::{Index, IndexError};
 use super::{StoreError, Torn};
+use crate::chain::note::MAX_NOTE;
 
 /// Reads a segment from its first frame on, or from where [`seek`](Self::seek) puts it.
 #[derive(Debug)]
@@ -100,6 +101,17 @@ impl SegmentReader {
     pub fn next_header(&mut self) -> Result<Option<Frame>, StoreError> {
         let step = self.frames.step(Payloads::Skipped)?;
         self.advance(step)
+    }
+
+    /// The checkpoint in a seal, as it is there; empty when the seal is not one.
+    ///
+    /// # Errors
+    /// When the bytes can't be read.
+    pub fn seal_checkpoint(&self, seal: &Frame) -> Result<Vec<u8>, StoreError> {
+        let start = seal.offset + FRAME_HEADER as u64;
+        let front = self.frames.read(start, Seal::index_offset(0))?;
+        let length = Seal::lengths(&front).map_or(0, |(checkpoint, _)| checkpoint.min(MAX_NOTE));
+        self.frames.read(start + front.len() as u64, length)
     }
 
     /// The torn tail that the last call met.

@@ -12,7 +12,7 @@ use super::format::{FrameHeader, Previous, SegmentHeader, segment_flag};
 use super::frames::{Frames, Payloads, Step};
 use super::position::Position;
 use super::reader::SegmentReader;
-use super::{StoreError, Torn};
+use super::{CHECKPOINT_FILE, StoreError, Torn, checkpoint_file};
 use crate::chain::key::{Domain, OriginPublic};
 use crate::chain::{Hash, once};
 
@@ -75,6 +75,27 @@ pub(super) fn recover(directory: &Directory, key: &OriginPublic) -> Result<Found
         StoreError::Unusable { path: directory.path().to_owned(), what }
     })?;
     Ok(found)
+}
+
+/// Refuses a store that has fewer frames than this host signed a checkpoint for. Going on would give their numbers to
+/// other frames: two checkpoints of one size that contradict each other, for which no honest host can answer.
+pub(super) fn check_size(
+    state_dir: &Path,
+    store: &Path,
+    key: &OriginPublic,
+    frames: u64,
+) -> Result<(), StoreError> {
+    let path = state_dir.join(CHECKPOINT_FILE);
+    let signed = checkpoint_file::read(&path)?.filter(|checkpoint| checkpoint.verify(key).is_ok());
+    match signed {
+        Some(checkpoint) if checkpoint.size() > frames => Err(StoreError::RolledBack {
+            path: store.to_owned(),
+            frames,
+            signed: checkpoint.size(),
+            checkpoint: path,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The last segment whose header is whole and signed; `None` when no segment ever had a whole header.

@@ -6,6 +6,7 @@ mod tail;
 use std::path::{Path, PathBuf};
 
 use super::access::{self, Lock};
+use super::directory::SegmentFile;
 use super::format::{
     FRAME_HEADER, FrameKind, MAX_RAW, Previous, Seal, SegmentHeader, frame_flag, segment_flag,
 };
@@ -15,7 +16,9 @@ pub use super::options::{Immutable, Options, Recovery};
 use super::payload::Packer;
 use super::position::{Draft, Position};
 use super::recovery::{self, Found};
-use super::{Appended, FrameInput, StoreError, key_file};
+use super::tiles::TileWriter;
+use super::{Appended, FrameInput, StoreError, checkpoint_file, key_file};
+use crate::chain::checkpoint::Checkpoint;
 use crate::chain::tree::{Frontier, leaf_hash};
 use signer::Signer;
 use tail::Tail;
@@ -23,11 +26,13 @@ use tail::Tail;
 /// Appends frames. Holds the store's lock until dropped; dropped without [`close`](Self::close) it leaves an unclean end.
 pub struct Writer {
     path: PathBuf,
+    state_dir: PathBuf,
     options: Options,
     signer: Signer,
     position: Position,
     tail: Tail,
     index: Builder,
+    tiles: Option<TileWriter>,
     packer: Packer,
     nothing: Vec<u8>,
     inner: Frontier,
@@ -61,6 +66,7 @@ impl Writer {
             key_file::load_or_make(state_dir, store, !directory.segments().is_empty(), options.readers)?;
         key_file::publish(key.public(), store, options.immutable)?;
         let found = recovery::recover(&directory, key.public())?;
+        recovery::check_size(state_dir, store, key.public(), found.position.next_frame())?;
         let files = Files::new(lock.directory(store)?, store.to_owned(), options.immutable);
         let packing = || StoreError::io(store, "preparing compression");
         let mut packer = Packer::new(options.level).map_err(packing())?;
@@ -69,10 +75,12 @@ impl Writer {
         position.epoch = position.epoch.saturating_add(1);
         let mut writer = Self {
             path: store.to_owned(),
+            state_dir: state_dir.to_owned(),
             signer: Signer::new(key),
             position,
             tail: Tail::new(store, between(files)),
             index: Builder::new(),
+            tiles: None,
             packer,
             nothing,
             inner: Frontier::new(),
@@ -84,7 +92,14 @@ impl Writer {
         };
         writer.tail.place(found.segment_no, found.attempt, writer.options.now);
         writer.begin_segment(found.previous, found.flags | segment_flag::EPOCH)?;
-        let recovery = writer.recovery(&found);
+        // What a crash left open: the header that commits to it is durable now.
+        for segment in directory.segments().iter().filter_map(SegmentFile::name) {
+            if segment != writer.tail.name() {
+                writer.tail.seal_earlier(segment)?;
+            }
+        }
+        let no_tiles = writer.keep_tiles()?;
+        let recovery = Recovery { no_tiles, ..writer.recovery(&found) };
         Ok((writer, recovery))
     }
 
@@ -99,9 +114,18 @@ impl Writer {
             damage: found.damage.clone(),
             last_time: found.last_time,
             previous_boot: found.boot_id,
+            no_tiles: None,
             origin: self.signer.origin().to_string(),
             segment: self.tail.name().to_owned(),
         }
+    }
+
+    /// Takes up the tiles of what is there; says why none are kept, when the store does not give its tree any more.
+    fn keep_tiles(&mut self) -> Result<Option<String>, StoreError> {
+        let (tree, immutable) = (&self.position.tree, self.options.immutable);
+        let (tiles, why) = TileWriter::open(&self.path, tree, immutable, self.tail.medium())?;
+        self.tiles = Some(tiles);
+        Ok(why)
     }
 
     /// Number of the next event.
@@ -117,7 +141,7 @@ impl Writer {
     pub fn append(&mut self, frame: &FrameInput<'_>) -> Result<Appended, StoreError> {
         self.latching(|writer| {
             let appended = writer.append_events(frame)?;
-            writer.tail.sync()?;
+            writer.sync()?;
             Ok(appended)
         })
     }
@@ -131,7 +155,7 @@ impl Writer {
         self.latching(|writer| {
             let appended =
                 frames.iter().map(|frame| writer.append_events(frame)).collect::<Result<_, _>>()?;
-            writer.tail.sync()?;
+            writer.sync()?;
             Ok(appended)
         })
     }
@@ -151,9 +175,27 @@ impl Writer {
             let nothing = std::mem::take(&mut writer.nothing);
             let put = writer.put_frame(draft, &nothing, &[]);
             writer.nothing = nothing;
-            writer.tail.sync()?;
+            writer.sync()?;
             put
         })
+    }
+
+    /// Signs a checkpoint over all frames and puts it into the state directory.
+    ///
+    /// # Errors
+    /// When it can't be written. That does not latch: the frames are safe.
+    pub fn checkpoint(&mut self) -> Result<(), StoreError> {
+        if self.latched {
+            return Err(StoreError::Latched { path: self.path.clone() });
+        }
+        let checkpoint = self.sign_checkpoint()?;
+        checkpoint_file::replace(&self.state_dir, &checkpoint)
+    }
+
+    fn sign_checkpoint(&self) -> Result<Checkpoint, StoreError> {
+        self.signer
+            .checkpoint(&self.position.tree)
+            .map_err(|source| StoreError::Checkpoint { path: self.state_dir.clone(), source })
     }
 
     /// Ends the segment in order. Without it the next start finds an unclean end.
@@ -161,7 +203,17 @@ impl Writer {
     /// # Errors
     /// When that can't be written.
     pub fn close(mut self, now: i64) -> Result<(), StoreError> {
-        self.latching(|writer| writer.seal(frame_flag::STOP, now))
+        self.latching(|writer| writer.seal(frame_flag::STOP, now))?;
+        self.checkpoint()
+    }
+
+    /// Makes all frames durable, and then what follows from them.
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.tail.sync()?;
+        match &mut self.tiles {
+            Some(tiles) => tiles.flush(self.tail.medium()),
+            None => Ok(()),
+        }
     }
 
     fn latching<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -211,7 +263,11 @@ impl Writer {
             first_seq: header.first_seq,
             count: header.count,
         };
-        self.position.advance(&header, header.leaf_hash());
+        let leaf = header.leaf_hash();
+        self.position.advance(&header, leaf);
+        if let Some(tiles) = &mut self.tiles {
+            tiles.push(leaf);
+        }
         Ok(appended)
     }
 
@@ -261,12 +317,16 @@ impl Writer {
     /// Ends the segment: nothing can be written behind a seal but the next segment, and behind one with STOP only what a
     /// new start of the recorder signs with the origin key.
     fn seal(&mut self, flags: u16, now: i64) -> Result<(), StoreError> {
+        // A checkpoint is over durable frames only.
+        self.sync()?;
+        let checkpoint = self.sign_checkpoint()?.to_string();
         let mut payload = Vec::new();
-        let seal = Seal { checkpoint: b"", index: &self.index.finish() };
+        let seal = Seal { checkpoint: checkpoint.as_bytes(), index: &self.index.finish() };
         seal.encode(&mut payload).map_err(|_| StoreError::Input("its index is longer than a seal may be"))?;
         let draft = Draft { flags, ..Draft::empty(FrameKind::Seal, now, self.lost_total) };
         self.put_frame(draft, &payload, &[])?;
-        self.tail.sync()
+        self.sync()?;
+        self.tail.seal()
     }
 }
 

@@ -68,6 +68,12 @@ pub enum Kind {
     EpochBroken,
     /// The tree over all frames is not the one that a segment header states.
     TreeRoot,
+    /// A checkpoint that is of another tree, or signed by nobody who may.
+    CheckpointWrong,
+    /// The log is shorter than it was once.
+    RolledBack,
+    /// A tile that has other hashes than the frames give.
+    TileWrong,
     /// Bytes that belong to no frame.
     UncoveredBytes,
     /// Something behind the frame that ended a segment.
@@ -86,6 +92,8 @@ pub enum Kind {
     Lost,
     /// Segments were written without the append-only flag.
     NotAppendOnly,
+    /// A tile that a crash left out or unfinished.
+    TileUnfinished,
     /// A file that is no part of the store.
     UnknownFile,
 }
@@ -119,6 +127,9 @@ impl Kind {
             | Self::CounterBack
             | Self::EpochBroken
             | Self::TreeRoot
+            | Self::CheckpointWrong
+            | Self::RolledBack
+            | Self::TileWrong
             | Self::UncoveredBytes
             | Self::BytesAfterEnd => Severity::Tampered,
             Self::Unreadable | Self::NothingFound => Severity::Incomplete,
@@ -127,6 +138,7 @@ impl Kind {
             | Self::NoEnd
             | Self::Lost
             | Self::NotAppendOnly
+            | Self::TileUnfinished
             | Self::UnknownFile => Severity::Warning,
         }
     }

@@ -2,19 +2,18 @@
 
 use super::finding::{Finding, Kind};
 use super::segment::Segment;
+use super::tree::Tree;
 use super::walk::{Expected, Walk};
 use crate::chain::key::Domain;
 use crate::chain::once;
-use crate::chain::tree::Frontier;
 use crate::store::format::{Previous, SegmentHeader, segment_flag};
 
 /// What goes from one segment to the next.
-#[derive(Default)]
-pub(super) struct Joint {
+pub(super) struct Joint<'a> {
     /// Number that the next segment must have.
     number: u32,
-    /// The outer tree so far, as long as every frame was met.
-    tree: Option<Frontier>,
+    /// The outer tree so far.
+    tree: Tree<'a>,
     /// What the next header must follow; `None` when the frames in front of it were not met.
     end: Option<Expected>,
     /// Start of the recorder that wrote the last segment.
@@ -26,7 +25,12 @@ pub(super) struct Joint {
     not_append_only: u64,
 }
 
-impl Joint {
+impl<'a> Joint<'a> {
+    /// In front of the first segment.
+    pub(super) const fn new(tree: Tree<'a>) -> Self {
+        Self { number: 0, tree, end: None, epoch: 0, lost_before: 0, lost: 0, not_append_only: 0 }
+    }
+
     /// Takes up the next segment behind `before`; adds what it finds to either.
     pub(super) fn take(&mut self, before: Option<&mut Segment<'_>>, segment: &mut Segment<'_>) {
         if let Some(header) = segment.header.clone() {
@@ -64,19 +68,17 @@ impl Joint {
         if segment.headless {
             return;
         }
-        let tree = segment.header.as_ref().map(|header| header.tree.clone());
         let Some(walk) = &segment.walk else {
-            (self.tree, self.end) = (None, None);
-            return;
+            self.end = None;
+            return self.tree.lose();
         };
         self.end = walk.end;
         self.lost = walk.end.map_or(self.lost, |end| end.lost_total.max(self.lost));
-        self.tree = tree.and_then(|mut tree| {
-            for leaf in &walk.leaves {
-                tree.push((*leaf)?);
-            }
-            Some(tree)
-        });
+        let leaves = walk.leaves.clone();
+        match segment.header.as_ref().map(|header| header.tree.clone()) {
+            Some(stated) => self.tree.follow(&stated, &leaves, segment),
+            None => self.tree.lose(),
+        }
     }
 
     /// Checks who signed the header: the origin key where the recorder started, else the key that the seal before it
@@ -107,7 +109,7 @@ impl Joint {
             segment.find(Kind::SegmentOrder, sentence);
             return;
         }
-        if let Some(tree) = self.tree.as_ref().filter(|tree| **tree != header.tree) {
+        if let Some(tree) = self.tree.now().filter(|tree| **tree != header.tree) {
             let sentence =
                 format!("the tree over {} frames is not the one that the header states", tree.size());
             segment.find(Kind::TreeRoot, sentence);
@@ -121,9 +123,9 @@ impl Joint {
     }
 
     /// What holds for the log as a whole; `last` is its newest segment.
-    pub(super) fn finish(&self, last: Option<&mut Segment<'_>>) -> (u64, Vec<Finding>) {
+    pub(super) fn finish(self, last: Option<&mut Segment<'_>>) -> Ending {
         let lost = self.lost_before + self.lost;
-        let mut findings = Vec::new();
+        let (compared, mut findings) = self.tree.finish();
         if lost > 0 {
             let sentence = format!(
                 "{lost} events were lost because the recorder could not keep up; gap events tell when"
@@ -135,8 +137,9 @@ impl Joint {
                 format!("{} segments were written without the append-only flag", self.not_append_only);
             findings.push(Finding::new(Kind::NotAppendOnly, sentence));
         }
-        let Some(last) = last else { return (lost, findings) };
-        let Some(walk) = last.walk.take() else { return (lost, findings) };
+        let Some((last, walk)) = last.and_then(|last| last.walk.take().map(|walk| (last, walk))) else {
+            return Ending { lost, compared, findings };
+        };
         match walk.torn {
             Some(torn) if torn.length > 0 => {
                 let sentence = format!(
@@ -153,8 +156,18 @@ impl Joint {
             Some(_) | None => {}
         }
         last.walk = Some(walk);
-        (lost, findings)
+        Ending { lost, compared, findings }
     }
+}
+
+/// What is known at the end of the log.
+pub(super) struct Ending {
+    /// Events that the recorder says were lost.
+    pub lost: u64,
+    /// Whether the checkpoint from outside could be compared.
+    pub compared: bool,
+    /// What was found.
+    pub findings: Vec<Finding>,
 }
 
 /// Checks the end of a segment against what the next one says about it.

@@ -9,11 +9,13 @@ pub mod finding;
 mod join;
 pub mod report;
 mod segment;
+mod tree;
 mod walk;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::chain::checkpoint::Checkpoint;
 use crate::chain::key::OriginPublic;
 use crate::store::access::LOST_AND_FOUND;
 use crate::store::directory::Directory;
@@ -25,6 +27,7 @@ use finding::{Finding, Kind};
 use join::Joint;
 use report::{Asked, Proven, Report, judge};
 use segment::Segment;
+use tree::Tree;
 use walk::Rules;
 
 /// What to verify, and how.
@@ -40,6 +43,8 @@ pub struct VerifyOptions {
     pub jobs: usize,
     /// The origin key to trust; without it the one beside the segments, which whoever owns the host can replace.
     pub key: Option<OriginPublic>,
+    /// A checkpoint that was kept elsewhere, or that this host signed last: the log must have what it covers.
+    pub checkpoint: Option<Checkpoint>,
 }
 
 /// How far a verification is.
@@ -66,9 +71,11 @@ pub fn verify(
     options: &VerifyOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, StoreError> {
+    let tree = Tree::new(path, options.checkpoint.as_ref());
     let directory = Directory::open(path)?;
     let mut findings = strays(&directory);
     let key = trusted_key(&directory, options, &mut findings);
+    findings.extend(check_checkpoint(options, key.as_ref()));
     let rules = Rules {
         key: key.as_ref(),
         headers_only: options.headers_only,
@@ -79,15 +86,25 @@ pub fn verify(
     let mut segments: Vec<Segment<'_>> =
         directory.segments().iter().map(|file| Segment::open(file, rules.key)).collect();
     walk_all(&mut segments, rules, options.jobs, progress);
-    let mut joint = Joint::default();
+    let mut joint = Joint::new(tree);
     for index in 0..segments.len() {
         if let Some((segment, before)) = segments.get_mut(..=index).and_then(<[_]>::split_last_mut) {
             joint.take(before.last_mut(), segment);
         }
     }
-    let (lost, more) = joint.finish(segments.last_mut());
-    findings.extend(more);
-    Ok(report(options, key.as_ref(), &segments, lost, findings))
+    let ending = joint.finish(segments.last_mut());
+    findings.extend(ending.findings);
+    Ok(Report {
+        lost: ending.lost,
+        checkpoint: options.checkpoint.as_ref().filter(|_| ending.compared).map(Checkpoint::size),
+        ..report(options, key.as_ref(), &segments, findings)
+    })
+}
+
+/// A checkpoint that the origin key did not sign proves nothing.
+fn check_checkpoint(options: &VerifyOptions, key: Option<&OriginPublic>) -> Option<Finding> {
+    let why = options.checkpoint.as_ref()?.verify(key?).err()?;
+    Some(Finding::new(Kind::CheckpointWrong, format!("the checkpoint to compare with does not hold: {why}")))
 }
 
 /// The key that signatures are checked with: the one given, or else the one beside the segments.
@@ -203,7 +220,6 @@ fn report(
     options: &VerifyOptions,
     key: Option<&OriginPublic>,
     segments: &[Segment<'_>],
-    lost: u64,
     mut findings: Vec<Finding>,
 ) -> Report {
     let walks = || segments.iter().filter_map(Segment::asked);
@@ -230,7 +246,8 @@ fn report(
         frames: walks().map(|walk| walk.frame_count).sum(),
         events: walks().map(|walk| walk.event_count).sum(),
         bytes: walks().map(|walk| walk.length).sum(),
-        lost,
+        lost: 0,
+        checkpoint: None,
         findings,
     }
 }

@@ -1,14 +1,17 @@
 //! Walks every byte of one segment and checks what can be checked without its neighbours.
 
+mod seal;
+
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
 use super::finding::{Finding, Kind};
+use crate::chain::checkpoint::Checkpoint;
 use crate::chain::key::{Domain, OriginPublic};
 use crate::chain::tree::{Frontier, leaf_hash};
 use crate::chain::{Hash, once};
-use crate::store::format::{FRAME_HEADER, FormatError, FrameHeader, FrameKind, Seal, SegmentHeader};
+use crate::store::format::{FRAME_HEADER, FormatError, FrameHeader, FrameKind, SegmentHeader};
 use crate::store::frames::{Frame, Frames, Payloads, Step};
 use crate::store::index::Builder;
 use crate::store::reader::SegmentReader;
@@ -56,6 +59,8 @@ pub(super) struct Walk {
     pub event_count: u64,
     /// Frames with events in the time that was asked for.
     pub in_range: u64,
+    /// What the seal says about the tree in front of it, signed by the origin key.
+    pub checkpoint: Option<Checkpoint>,
     /// Whether the last frame ends the segment and nothing follows.
     pub ended: bool,
     /// Whether the recorder ended in order with the last frame.
@@ -322,23 +327,6 @@ impl Walker<'_> {
             let finding =
                 Finding::new(kind, sentence).at(frame.offset).frames(header.frame_no, header.frame_no);
             self.add(finding.events(header.first_seq, u64::from(header.count)));
-        }
-    }
-
-    /// Checks what the end of a segment holds.
-    fn seal(&mut self, frame: &Frame) {
-        let found = match Seal::decode(&frame.payload) {
-            Err(what) => Some((Kind::PayloadShape, what.to_string())),
-            // Behind anything else that is wrong the index can't be known.
-            Ok(seal) if self.walk.findings.is_empty() => {
-                let is_other = self.index.as_mut().is_some_and(|index| index.finish() != seal.index);
-                is_other.then(|| (Kind::Index, "the index is not the one that the frames give".to_owned()))
-            }
-            Ok(_) => None,
-        };
-        if let Some((kind, sentence)) = found {
-            let frame_no = frame.header.frame_no;
-            self.add(Finding::new(kind, sentence).at(frame.offset).frames(frame_no, frame_no));
         }
     }
 

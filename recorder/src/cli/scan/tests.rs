@@ -83,7 +83,13 @@ fn record(store: &Path) {
     for round in 0..6 {
         let options =
             Options { immutable: Immutable::Off, segment_bytes: 6_000, ..Options::new([7; 16], time) };
-        let (mut writer, _) = Writer::open(store, &store.with_extension("state"), options).unwrap();
+        // A program that another test is just starting holds every lock of this process until it has started.
+        let (mut writer, _) = loop {
+            match Writer::open(store, &store.with_extension("state"), options.clone()) {
+                Err(StoreError::InUse { .. }) => std::thread::yield_now(),
+                opened => break opened.unwrap(),
+            }
+        };
         for _ in 0..[40, 0, 25, 1, 60, 9][round] {
             let first = time;
             let (mut lines, mut ends) = (Vec::new(), Vec::new());

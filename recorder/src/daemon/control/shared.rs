@@ -169,6 +169,12 @@ impl Shared {
         if durable.stopping && durable.frames <= seen { Err(Stopping) } else { Ok(durable.frames) }
     }
 
+    /// Whether frame number `frame_no` is durable, at the latest after `limit`.
+    #[must_use]
+    pub fn has_durable_frame(&self, frame_no: u64, limit: Duration) -> bool {
+        self.wait_durable(frame_no, limit).is_ok_and(|frames| frames > frame_no)
+    }
+
     /// Whether the daemon is stopping.
     pub(super) fn is_stopping(&self) -> bool {
         lock(&self.durable).stopping

@@ -54,9 +54,9 @@ impl Drop for Scratch {
 fn free(path: &Path) {
     if let Ok(file) = File::open(path)
         && let Ok(flags) = ioctl_getflags(&file)
-        && flags.contains(IFlags::APPEND)
+        && flags.intersects(IFlags::APPEND | IFlags::IMMUTABLE)
     {
-        ioctl_setflags(&file, flags - IFlags::APPEND).unwrap();
+        ioctl_setflags(&file, flags - IFlags::APPEND - IFlags::IMMUTABLE).unwrap();
     }
 }
 
@@ -80,31 +80,67 @@ fn has_append_only() -> bool {
     can
 }
 
+/// Flags of a file or directory, as far as they protect it.
+fn protection(path: &Path) -> IFlags {
+    super::protection_of(File::open(path).unwrap()).unwrap()
+}
+
 #[test]
-fn a_store_is_append_only_from_its_first_byte() {
+fn a_store_is_append_only_from_its_first_byte_and_immutable_where_it_is_complete() {
     if !has_append_only() {
         return;
     }
     let scratch = Scratch::new();
     let mut writer = scratch.open(Immutable::Required).unwrap();
+    while scratch.files().len() < 4 {
+        append(&mut writer);
+    }
+    let files = scratch.files();
+    let (origin, segments) = files.split_first().unwrap();
+    let (last, complete) = segments.split_last().unwrap();
+    assert!(complete.len() >= 2, "{files:?}");
+    for path in [&scratch.store(), origin, last] {
+        assert_eq!(protection(path), IFlags::APPEND, "{}", path.display());
+    }
+    for path in complete {
+        assert_eq!(protection(path), IFlags::APPEND | IFlags::IMMUTABLE, "{}", path.display());
+    }
+    for path in files.iter().chain([&scratch.store()]) {
+        let right = if path.is_dir() { 0o2750 } else { 0o640 };
+        let mode = fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode, right, "{}", path.display());
+    }
+    assert!(fs::remove_file(last).is_err());
+    assert!(fs::rename(last, scratch.store().join("elsewhere")).is_err());
+    assert!(OpenOptions::new().write(true).open(last).and_then(|file| file.write_at(b"x", 0)).is_err());
+    assert!(OpenOptions::new().append(true).open(last).is_ok());
+    assert!(OpenOptions::new().append(true).open(&complete[0]).is_err());
+    // Dropped: the last segment has no end, as after a crash. The next start commits to it, and seals it.
+    drop(writer);
+    let mut writer = scratch.open(Immutable::Required).unwrap();
+    assert_eq!(protection(last), IFlags::APPEND | IFlags::IMMUTABLE);
+    append(&mut writer);
+    writer.close(0).unwrap();
+    for path in scratch.files().iter().skip(1) {
+        assert_eq!(protection(path), IFlags::APPEND | IFlags::IMMUTABLE, "{}", path.display());
+    }
+    append(&mut scratch.open(Immutable::Required).unwrap());
+}
+
+#[test]
+fn without_flags_nothing_is_sealed() {
+    if !has_append_only() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let mut writer = scratch.open(Immutable::Off).unwrap();
     for _ in 0..4 {
         append(&mut writer);
     }
-    drop(writer);
-    let files = scratch.files();
-    assert!(files.len() >= 3, "{files:?}");
-    for path in files.iter().chain([&scratch.store()]) {
-        let file = File::open(path).unwrap();
-        assert!(super::is_append_only(&file).unwrap(), "{}", path.display());
-        let right = if path.is_dir() { 0o2750 } else { 0o640 };
-        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o7777, right, "{}", path.display());
+    writer.close(0).unwrap();
+    for path in scratch.files().iter().chain([&scratch.store()]) {
+        assert_eq!(protection(path), IFlags::empty(), "{}", path.display());
     }
-    let segment = files.last().unwrap();
-    assert!(fs::remove_file(segment).is_err());
-    assert!(fs::rename(segment, scratch.store().join("elsewhere")).is_err());
-    assert!(OpenOptions::new().write(true).open(segment).and_then(|file| file.write_at(b"x", 0)).is_err());
-    // The next start, on what is append-only already.
-    append(&mut scratch.open(Immutable::Required).unwrap());
 }
 
 #[test]
@@ -114,15 +150,37 @@ fn a_flag_that_someone_cleared_is_named_with_the_command_that_sets_it() {
     }
     let scratch = Scratch::new();
     drop(scratch.open(Immutable::Required).unwrap());
-    for path in scratch.files().into_iter().chain([scratch.store()]) {
-        free(&path);
+    append(&mut scratch.open(Immutable::Required).unwrap());
+    let files = scratch.files();
+    assert_eq!(files.len(), 3, "{files:?}");
+    let flags = [("append-only", "+a"), ("immutable", "+i"), ("append-only", "+a"), ("append-only", "+a")];
+    for (path, (word, change)) in files.iter().chain([&scratch.store()]).zip(flags) {
+        let before = protection(path);
+        free(path);
         let message = scratch.refusal(Immutable::Required);
-        assert!(message.contains("append-only flag is gone"), "{message}");
-        assert!(message.ends_with(&format!("chattr +a '{}'", path.display())), "{message}");
-        let file = File::open(&path).unwrap();
-        ioctl_setflags(&file, ioctl_getflags(&file).unwrap() | IFlags::APPEND).unwrap();
+        assert!(message.contains(&format!("{word} flag is gone")), "{message}");
+        assert!(message.ends_with(&format!("chattr {change} '{}'", path.display())), "{message}");
+        let file = File::open(path).unwrap();
+        ioctl_setflags(&file, ioctl_getflags(&file).unwrap() | before).unwrap();
     }
+    // A complete segment of an older recorder is append-only still: that is no complaint, and mended in passing.
+    free(&files[1]);
+    super::make_append_only(File::open(&files[1]).unwrap(), &files[1]).unwrap();
     drop(scratch.open(Immutable::Required).unwrap());
+    assert_eq!(protection(&files[1]), IFlags::APPEND | IFlags::IMMUTABLE);
+}
+
+#[test]
+fn an_immutable_directory_is_refused() {
+    if !has_append_only() {
+        return;
+    }
+    let scratch = Scratch::new();
+    drop(scratch.open(Immutable::Required).unwrap());
+    let directory = File::open(scratch.store()).unwrap();
+    ioctl_setflags(&directory, ioctl_getflags(&directory).unwrap() | IFlags::IMMUTABLE).unwrap();
+    let message = scratch.refusal(Immutable::Required);
+    assert!(message.ends_with(&format!("chattr -i '{}'", scratch.store().display())), "{message}");
 }
 
 #[test]

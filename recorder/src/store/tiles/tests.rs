@@ -39,6 +39,9 @@ impl Scratch {
         let line = b"{\"seq\":0,\"kind\":\"exec\"}\n";
         let frame = FrameInput { lines: line, ends: &[24], t_first: 0, t_last: 0, lost_total: 0 };
         while writer.append(&frame).unwrap().frame_no + 1 < FRAMES {}
+        drop(writer);
+        // A store of a recorder that kept no tiles.
+        std::fs::remove_dir_all(scratch.store().join(TILE_DIRECTORY)).unwrap();
         scratch
     }
 

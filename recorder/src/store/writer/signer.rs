@@ -1,8 +1,10 @@
 //! Who signs what is written next: the origin key for the first header after a start, then one key for each header.
 
 use crate::chain::Hash;
+use crate::chain::checkpoint::{Checkpoint, CheckpointError};
 use crate::chain::key::{Domain, OriginKey, OriginPublic};
 use crate::chain::once::OneTimeKey;
+use crate::chain::tree::Frontier;
 use crate::store::format::SegmentHeader;
 
 /// The keys of a writer. Each one-time key is announced by the header in front of the one that it signs, and is gone
@@ -31,6 +33,11 @@ impl Signer {
 
     pub(super) const fn origin(&self) -> &OriginPublic {
         self.origin.public()
+    }
+
+    /// States what the tree of all durable frames is.
+    pub(super) fn checkpoint(&self, tree: &Frontier) -> Result<Checkpoint, CheckpointError> {
+        Checkpoint::sign(&self.origin, tree.size(), tree.root())
     }
 
     /// The key that signs the next frame; `next_pk` becomes what that frame announces.

@@ -45,6 +45,10 @@ impl Tail {
         self.hash = Sha256::new();
     }
 
+    pub(super) fn medium(&mut self) -> &mut dyn Medium {
+        self.medium.as_mut()
+    }
+
     pub(super) const fn number(&self) -> u32 {
         self.number
     }
@@ -78,6 +82,16 @@ impl Tail {
         self.write(&header.encode())?;
         self.sync()?;
         self.medium.sync_directory().map_err(StoreError::io(&self.store, "making the new segment durable"))
+    }
+
+    /// Makes the segment immutable: it is complete.
+    pub(super) fn seal(&mut self) -> Result<(), StoreError> {
+        self.medium.seal(&self.name)
+    }
+
+    /// Makes a segment of an earlier recorder immutable: a durable header commits to it.
+    pub(super) fn seal_earlier(&mut self, name: &str) -> Result<(), StoreError> {
+        self.medium.seal(name)
     }
 
     /// What the next segment states about this one, which is sealed; the next one takes its place.
