@@ -13,7 +13,7 @@ TEXT = rb'"(?:[^"\\]|\\.)*"'
 ATOM = rb"[0-9A-Za-z+.-]+"
 LIST = rb"\[(?:" + TEXT + rb"|[0-9A-Za-z+.,-])*\]"
 MEMBER = re.compile(rb'"([^"\\]*)":(' + TEXT + rb"|" + ATOM + rb"|" + LIST + rb")([,}])", re.DOTALL)
-MAX_PAIRS, MAX_DEPTH, MAX_LENGTH = 2 << 20, 32, (16 << 20) - (64 << 10)
+MAX_PAIRS, MAX_DEPTH, MAX_LENGTH = 2 << 20, 32, (16 << 20) - (256 << 10)
 KIND, RESULT, PID, UID, LOGINUID, SESSION, EXE, PROGRAM, PATH, CONTAINER, USER = range(1, 12)
 
 

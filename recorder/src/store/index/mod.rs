@@ -27,7 +27,7 @@ const ROW: usize = 16;
 /// A block of keys is closed when it is at least this long: a lookup reads one of them.
 const BLOCK: usize = 4096;
 /// Longest index: what a seal has room for beside its checkpoint.
-const MAX_INDEX: u32 = MAX_SEAL - (64 << 10);
+const MAX_INDEX: u32 = MAX_SEAL - (256 << 10);
 /// Most pairs of key and frame in an index. Frames beyond are filed under [`EVERY_QUERY`].
 const MAX_PAIRS: usize = 2 << 20;
 /// Key of the frames that every query has to look at.
