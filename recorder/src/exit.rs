@@ -33,6 +33,8 @@ pub const TABLE: &[(&str, u8, &str)] = &[
     ("status", 1, "not recording"),
     ("probe", 1, "a hook is missing"),
     ("config check", 1, "the configuration is not valid"),
+    ("redaction check", 0, "this is the secret"),
+    ("redaction check", 1, "it is not, or nothing was redacted"),
     ("verify", 0, "VERIFIED to a fresh, anchored head"),
     ("verify", 1, "VERIFIED WITH WARNINGS"),
     ("verify", 2, "TAMPERED"),

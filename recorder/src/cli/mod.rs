@@ -11,6 +11,7 @@ mod probe;
 mod proof;
 mod prove;
 mod query;
+mod redaction;
 mod scan;
 mod show;
 mod status;
@@ -100,6 +101,8 @@ enum Verb {
     Probe(probe::Arguments),
     /// Check or show the configuration
     Config(config::Arguments),
+    /// Check what a blanked secret was, without showing it (needs root)
+    Redaction(redaction::Arguments),
     /// Print a completion script for a shell
     Completion(completion::Arguments),
     /// Put flags on files of the store, for the daemon that starts it
@@ -148,6 +151,7 @@ fn run(line: CommandLine) -> Result<Exit> {
         Verb::Status(arguments) => status::run(&store()?, &arguments),
         Verb::Probe(arguments) => probe::run(&arguments),
         Verb::Config(arguments) => config::run(common.config.as_deref(), &arguments),
+        Verb::Redaction(arguments) => redaction::run(&store()?, common.config.as_deref(), &arguments),
         Verb::Completion(arguments) => completion::run(&arguments),
         Verb::Sealer => daemon::sealer::run().map(|()| Exit::OK),
     }

@@ -40,13 +40,10 @@ enum Format {
 /// # Errors
 /// When the store can't be read, or the output can't be written.
 pub fn run(store: &Path, arguments: &Arguments) -> Result<Exit> {
-    let Some((frame, segment)) = find_frame(store, arguments.seq)? else {
+    let Some(found) = find(store, arguments.seq)? else {
         eprintln!("recorder: the store has no event {}", arguments.seq);
         return Ok(Exit::NOTHING);
     };
-    let number = frame.header.frame_no;
-    let line = line_of(&frame, arguments.seq).with_context(|| format!("{segment}: frame {number}"))?;
-    let found = Found { line, segment, frame: number, offset: frame.offset };
     match arguments.output {
         Format::Human => print_human(&found)?,
         Format::Json => print_json(&found)?,
@@ -55,11 +52,23 @@ pub fn run(store: &Path, arguments: &Arguments) -> Result<Exit> {
 }
 
 /// An event and its place.
-struct Found {
-    line: Vec<u8>,
+pub(super) struct Found {
+    /// The event as stored, without its newline.
+    pub line: Vec<u8>,
     segment: String,
     frame: u64,
     offset: u64,
+}
+
+/// Looks for an event by its number.
+///
+/// # Errors
+/// When the store can't be read.
+pub(super) fn find(store: &Path, seq: u64) -> Result<Option<Found>> {
+    let Some((frame, segment)) = find_frame(store, seq)? else { return Ok(None) };
+    let number = frame.header.frame_no;
+    let line = line_of(&frame, seq).with_context(|| format!("{segment}: frame {number}"))?;
+    Ok(Some(Found { line, segment, frame: number, offset: frame.offset }))
 }
 
 /// The frame that has an event in it, and the name of its segment.

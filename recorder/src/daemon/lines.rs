@@ -5,6 +5,7 @@ use super::sink::{Closed, Sink};
 use crate::capture::ring::{boot_ns, wall_ns};
 use crate::event::Event;
 use crate::event::json::{LineContext, Writer};
+use crate::redact::Redactor;
 use crate::store::StoreError;
 
 /// Longest silence of the store, boot-clock ns: without events a frame says that the recorder lives.
@@ -14,6 +15,7 @@ const HEARTBEAT_NS: u64 = 10_000_000_000;
 pub struct Lines {
     sink: Sink,
     json: Writer,
+    redactor: Option<Redactor>,
     builder: Builder,
     boot: String,
     next_seq: u64,
@@ -33,7 +35,13 @@ impl Lines {
         let (json, builder) = (Writer::default(), Builder::new(Frame::default()));
         let boot = boot.to_owned();
         let (offset, handed) = (clock_offset(), boot_ns());
-        Self { sink, json, builder, boot, next_seq, written: 0, lost: 0, offset, handed }
+        Self { sink, json, redactor: None, builder, boot, next_seq, written: 0, lost: 0, offset, handed }
+    }
+
+    /// With the rules that blank secrets; without them a line says what the event says.
+    #[must_use]
+    pub fn with_redactor(self, redactor: Option<Redactor>) -> Self {
+        Self { redactor, ..self }
     }
 
     /// Looks at the wall clock again, because it can be set; once for each batch is enough.
@@ -66,7 +74,9 @@ impl Lines {
     pub fn write(&mut self, event: &Event<'_>) -> Result<(), Closed> {
         let wall = i64::try_from(event.mono).unwrap_or(i64::MAX).saturating_add(self.offset);
         let context = LineContext { seq: self.next_seq, wall_ns: wall, boot: &self.boot };
-        self.json.append(self.builder.lines(), &context, event);
+        // Here and nowhere else, so that no event gets past it.
+        let redacted = self.redactor.as_ref().and_then(|redactor| redactor.redact(self.next_seq, event));
+        self.json.append(self.builder.lines(), &context, redacted.as_ref().unwrap_or(event));
         self.builder.end_line(delay_ns(event.kind, event.flags), event.mono, wall);
         self.next_seq += 1;
         self.written += 1;

@@ -1,7 +1,7 @@
 //! Append-only segments on disk: what frames look like, one writer, any number of readers.
 //!
 //! Readers never write and need no lock. Only `writer` and what it calls (`recovery`, `access`, `key_file`, `medium`)
-//! change anything.
+//! change anything, and `salt_key`, which the daemon asks for its key.
 #![forbid(unsafe_code)]
 
 pub(crate) mod access;
@@ -18,6 +18,8 @@ pub mod payload;
 mod position;
 pub mod reader;
 mod recovery;
+pub mod salt_key;
+mod secret_file;
 pub mod tiles;
 pub mod tree_hashes;
 pub mod writer;
