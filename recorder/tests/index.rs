@@ -157,7 +157,7 @@ fn record(scratch: &Scratch) {
                 7 if round % 3 == 0 => format!("{{\"seq\":{seq}, \"pid\":1}}\n"),
                 8 if round % 2 == 0 => format!("{{\"seq\":{seq},\"path\":\"\\/etc\\/a\\u0020\\ud83d\\ude00\"}}\n"),
                 9 if round % 3 == 1 => format!("{{\"seq\":{seq},\"user\":\"\\ud800\"}}\n"),
-                10 => format!("{{\"seq\":{seq},\"kind\":\"gap\",\"names\":[\"a\\\"]\",\"b\"],\"flags\":[]}}\n"),
+                10 => format!("{{\"seq\":{seq},\"kind\":\"gap\",\"names\":[\"a\\\"]\",\"b\"],\"redacted\":[{{\"pid\":7}},{{}}],\"flags\":[]}}\n"),
                 11 => format!("{{\"seq\":{seq},\"path\":\"{}\"}}\n", "/d".repeat(40)),
                 _ => format!(
                     "{{\"seq\":{seq},\"kind\":\"file_write\",\"result\":\"{}\",\"pid\":{},\"comm\":\"a\\\"b\",\"exe\":\

@@ -11,7 +11,7 @@ import sys
 
 TEXT = rb'"(?:[^"\\]|\\.)*"'
 ATOM = rb"[0-9A-Za-z+.-]+"
-LIST = rb"\[(?:" + TEXT + rb"|[0-9A-Za-z+.,-])*\]"
+LIST = rb"\[(?:" + TEXT + rb"|[0-9A-Za-z+.,:{}-])*\]"
 MEMBER = re.compile(rb'"([^"\\]*)":(' + TEXT + rb"|" + ATOM + rb"|" + LIST + rb")([,}])", re.DOTALL)
 MAX_PAIRS, MAX_DEPTH, MAX_LENGTH = 2 << 20, 32, (16 << 20) - (256 << 10)
 KIND, RESULT, PID, UID, LOGINUID, SESSION, EXE, PROGRAM, PATH, CONTAINER, USER = range(1, 12)

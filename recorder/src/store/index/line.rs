@@ -23,7 +23,7 @@ pub(super) enum Value<'l> {
     Text(Text<'l>),
     /// A number or a word.
     Atom(&'l [u8]),
-    /// A list of texts, numbers and words.
+    /// A list without lists in it.
     List,
 }
 
@@ -89,7 +89,7 @@ fn list(mut rest: &[u8]) -> Option<&[u8]> {
     loop {
         rest = match rest.split_first()? {
             (b']', behind) => return Some(behind),
-            (b',', behind) => behind,
+            (b',' | b':' | b'{' | b'}', behind) => behind,
             (b'"', behind) => text(behind)?.1,
             _ => atom(rest)?.1,
         };

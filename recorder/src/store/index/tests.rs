@@ -11,7 +11,7 @@ use super::keys::{CONTAINER, Extractor, program};
 use super::*;
 use crate::event::json::{LineContext, Writer};
 use crate::event::text::unescape;
-use crate::event::{Body, Event, Exec, File, Kind, Login, Task, Value as Fact};
+use crate::event::{Body, Event, Exec, File, Kind, Login, Redaction, Task, Value as Fact};
 use crate::store::format::{FrameHeader, FrameKind};
 
 /// What the page says, by a real JSON parser.
@@ -90,6 +90,10 @@ fn task() -> impl Strategy<Value = Task<'static>> {
     )
 }
 
+fn redaction(is_cut: bool) -> Redaction {
+    Redaction { argument: 1, at: 2, rule: "word", is_cut, key: [1; 4], commitment: [2; 32] }
+}
+
 /// A line as the recorder writes it.
 fn line() -> impl Strategy<Value = String> {
     let kinds = prop::sample::select(Kind::ALL.to_vec());
@@ -97,7 +101,11 @@ fn line() -> impl Strategy<Value = String> {
     (head, prop::option::of(task()), path(), prop::option::of(path()), bytes()).prop_map(
         |((mono, kind, errno, flags), task, path, path_to, bytes)| {
             let body = match kind {
-                Kind::Exec => Body::Exec(Exec { argv: vec![&bytes, &path], ..Exec::default() }),
+                Kind::Exec => Body::Exec(Exec {
+                    argv: vec![Cow::Borrowed(&bytes), Cow::Borrowed(&path)],
+                    redacted: [redaction(true), redaction(false)][..flags as usize % 3].to_vec(),
+                    ..Exec::default()
+                }),
                 Kind::Login => Body::Login(Login { user: Some(Cow::Borrowed(&bytes)), ..Login::default() }),
                 Kind::Gap => Body::Recorder(vec![
                     (
@@ -285,8 +293,19 @@ proptest! {
 }
 
 #[test]
+fn every_kind_of_event_is_written_in_the_form_that_has_keys() {
+    use crate::event::json::tests::{example, line};
+    for &kind in Kind::ALL {
+        let line = line(&example(kind));
+        let keys: BTreeSet<u32> =
+            Extractor::new().keys(line.as_bytes()).unwrap_or(&[]).iter().copied().collect();
+        assert_eq!(keys, keys_by_the_page(&line), "{line}");
+    }
+}
+
+#[test]
 fn lines_of_another_form_put_their_frame_into_every_query() {
-    let ours = r#"{"seq":1,"kind":"exec","pid":7,"names":["a",1,null],"n":-1.5e+3,"flags":[]}"#;
+    let ours = r#"{"seq":1,"kind":"exec","pid":7,"names":["a",1,null],"list":[{"pid":8,"b":"]"},{}],"n":-1.5e+3,"flags":[]}"#;
     assert!(Extractor::new().keys(ours.as_bytes()).is_ok());
     for strange in [
         "",
@@ -305,7 +324,7 @@ fn lines_of_another_form_put_their_frame_into_every_query() {
         "{\"path\":\"/a}",
         "{\"a\":{\"pid\":7}}",
         "{\"a\":[[7]]}",
-        "{\"a\":[{}]}",
+        "{\"a\":[{\"b\":[7]}]}",
         "{\"a\":\"\\",
         "{\"a\":\"\\\"}",
     ] {
