@@ -2,6 +2,7 @@
 
 #[cfg(feature = "capture")]
 pub mod about;
+pub mod backlog;
 pub mod control;
 pub mod frame;
 pub mod last_failure;
@@ -37,6 +38,6 @@ pub use record::run;
 /// # Errors
 /// Always: this build reads records and makes none.
 #[cfg(not(feature = "capture"))]
-pub fn run(_options: Options) -> anyhow::Result<()> {
+pub fn run(_options: &Options) -> anyhow::Result<()> {
     anyhow::bail!("this build has no capture; build with the default features to record")
 }

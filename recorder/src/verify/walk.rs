@@ -1,19 +1,16 @@
 //! Walks every byte of one segment and checks what can be checked without its neighbours.
 
-mod seal;
-
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
+use super::contents::{self, Events, Fault};
 use super::finding::{Finding, Kind};
 use crate::chain::checkpoint::Checkpoint;
 use crate::chain::key::{Domain, OriginPublic};
-use crate::chain::tree::{Frontier, leaf_hash};
 use crate::chain::{Hash, once};
-use crate::store::format::{FRAME_HEADER, FormatError, FrameHeader, FrameKind, SegmentHeader};
+use crate::store::format::{FRAME_HEADER, FormatError, FrameHeader, SegmentHeader};
 use crate::store::frames::{Frame, Frames, Payloads, Step};
-use crate::store::index::Builder;
 use crate::store::reader::SegmentReader;
 use crate::store::{StoreError, Torn};
 
@@ -78,9 +75,8 @@ pub(super) fn walk(
     let mut frames = Frames::open(path)?;
     let length = frames.length()?;
     let walk = Walk { length, in_front: rules.in_front, ..Walk::default() };
-    // Only who sees every frame can tell what the index must be.
-    let index = (header.is_some() && !rules.headers_only).then(Builder::new);
-    let mut walker = Walker { walk, rules, name: name_of(path), lines: Lines::default(), index, unlisted: 0 };
+    let (name, has_header) = (name_of(path), header.is_some());
+    let mut walker = Walker { walk, rules, name, events: Events::default(), has_header, unlisted: 0 };
     match header {
         Some(header) => {
             walker.walk.valid_length = header.encoded_len() as u64;
@@ -164,16 +160,9 @@ struct Walker<'a> {
     walk: Walk,
     rules: Rules<'a>,
     name: String,
-    lines: Lines,
-    index: Option<Builder>,
+    events: Events,
+    has_header: bool,
     unlisted: u64,
-}
-
-/// Memory for the events of one frame.
-#[derive(Default)]
-struct Lines {
-    raw: Vec<u8>,
-    tree: Frontier,
 }
 
 impl Walker<'_> {
@@ -219,10 +208,13 @@ impl Walker<'_> {
 
     fn frame(&mut self, frame: &Frame) {
         self.header(&frame.header, frame.offset);
-        match frame.header.kind {
-            _ if self.rules.headers_only => {}
-            FrameKind::Seal => self.seal(frame),
-            FrameKind::Data | FrameKind::Heartbeat | FrameKind::Tomb => self.events(frame),
+        if !self.rules.headers_only
+            && let Err((kind, sentence)) = self.contents(frame)
+        {
+            let header = &frame.header;
+            let finding =
+                Finding::new(kind, sentence).at(frame.offset).frames(header.frame_no, header.frame_no);
+            self.add(finding.events(header.first_seq, u64::from(header.count)));
         }
         if self.walk.findings.is_empty() {
             let first = self.walk.proven.map_or(frame.header, |(first, _)| first);
@@ -293,41 +285,18 @@ impl Walker<'_> {
         self.walk.leaves.push(None);
     }
 
-    /// Checks the events of a frame whose payload has the right digest.
-    fn events(&mut self, frame: &Frame) {
-        let header = &frame.header;
-        let mut lines = std::mem::take(&mut self.lines);
-        let found = match frame.decompress(&mut lines.raw) {
-            Err(what) => Some((Kind::PayloadShape, what.to_string())),
-            Ok(()) => {
-                lines.tree.clear();
-                let mut start = 0;
-                for end in memchr::memchr_iter(b'\n', &lines.raw) {
-                    lines.tree.push(leaf_hash(lines.raw.get(start..end).unwrap_or_default()));
-                    start = end + 1;
-                }
-                if lines.tree.size() != u64::from(header.count) || start != lines.raw.len() {
-                    let found = lines.tree.size();
-                    Some((Kind::EventCount, format!("{found} events are there, {} are stated", header.count)))
-                } else if lines.tree.root() != header.inner_root {
-                    Some((
-                        Kind::InnerRoot,
-                        "the events are not those that the frame was signed for".to_owned(),
-                    ))
-                } else {
-                    if let Some(index) = &mut self.index {
-                        index.add_frame(header, &lines.raw);
-                    }
-                    None
-                }
-            }
-        };
-        self.lines = lines;
-        if let Some((kind, sentence)) = found {
-            let finding =
-                Finding::new(kind, sentence).at(frame.offset).frames(header.frame_no, header.frame_no);
-            self.add(finding.events(header.first_seq, u64::from(header.count)));
+    /// Checks what a frame holds, whose payload has the right digest.
+    fn contents(&mut self, frame: &Frame) -> Result<(), Fault> {
+        if !frame.header.is_seal() {
+            return self.events.check(frame);
         }
+        let seal = contents::seal(frame)?;
+        self.walk.checkpoint = Some(contents::checkpoint(&seal, &frame.header, self.rules.key)?);
+        // Behind anything that is wrong the index can't be known, nor without a header that says where the frames begin.
+        if self.has_header && self.walk.findings.is_empty() {
+            return self.events.check_index(&seal);
+        }
+        Ok(())
     }
 
     /// Names what is wrong at the current place and goes behind it; `false` when nothing whole follows.
