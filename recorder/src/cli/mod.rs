@@ -5,6 +5,7 @@ mod completion;
 mod config;
 mod filter;
 mod follow;
+mod lookup;
 mod output;
 mod probe;
 mod proof;

@@ -55,6 +55,9 @@ pub fn run(store: &Path, arguments: Arguments) -> Result<Exit> {
         return follow::follow(store, &filter, &arguments.output, arguments.lines);
     }
     let mut scan = Scan::open(store, &filter, durable_frames(store))?;
+    if arguments.no_index {
+        scan.ignore_indexes();
+    }
     let mut printer = Printer::new(&arguments.output, users::names_for(filter.store_host()), true);
     match (arguments.lines, arguments.reverse) {
         (None, false) => scan.forward(&mut |line| {

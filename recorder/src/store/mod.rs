@@ -10,6 +10,7 @@ pub mod directory;
 mod fixed;
 pub mod format;
 pub(crate) mod frames;
+pub mod index;
 mod key_file;
 pub mod medium;
 pub(crate) mod options;
