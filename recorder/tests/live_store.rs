@@ -137,8 +137,15 @@ fn whoever_touches_the_store_is_told() {
     for event in marked(&sandbox, "attr_flags,mount,file_rename") {
         eprintln!("{} {} {:?} {:?}", event.kind(), event.result(), event.text("path"), event.flags());
     }
+    // Whoever could still write to a complete segment is told when it is sealed.
+    let held = std::fs::OpenOptions::new().append(true).open(&segment).unwrap();
     let (status, said) = daemon.stop();
     assert!(status.success(), "{said}");
+    assert!(
+        said.lines().any(|line| line.contains(" error ") && line.contains("held open for writing")),
+        "{said}"
+    );
+    drop(held);
     sandbox.assert_nothing_lost(&sandbox.events());
     assert_eq!((flags(&store), flags(&segment)), ("a".to_owned(), "ia".to_owned()));
     sandbox.assert_intact();

@@ -39,7 +39,8 @@ pub trait Medium: Send {
     fn sync_directory(&mut self) -> io::Result<()>;
 
     /// Makes the file `name` in the store immutable: it is complete and durable, or what a crash left of it is committed
-    /// to by a durable header. A file that is immutable already, or empty, stays as it is.
+    /// to by a durable header. Nothing is appended to it any more. A file that is immutable already, or empty, stays as it
+    /// is.
     ///
     /// # Errors
     /// When the file is not there or can't be made immutable.
@@ -125,7 +126,8 @@ pub struct Files {
     flags: Box<dyn Flags>,
     /// Whether `flags` knows the store.
     introduced: bool,
-    current: Option<File>,
+    /// The open segment and its name.
+    current: Option<(String, File)>,
 }
 
 impl Files {
@@ -150,7 +152,8 @@ impl Files {
     }
 
     fn current(&self) -> io::Result<&File> {
-        self.current.as_ref().ok_or_else(|| io::Error::other("no segment was begun"))
+        let current = self.current.as_ref().map(|(_, file)| file);
+        current.ok_or_else(|| io::Error::other("no segment was begun"))
     }
 }
 
@@ -181,7 +184,7 @@ impl Medium for Files {
                 FlagError::Helper(why) => StoreError::Unprotected { path, why },
             })?;
         }
-        self.current = Some(file);
+        self.current = Some((name.to_owned(), file));
         Ok(())
     }
 
@@ -199,6 +202,8 @@ impl Medium for Files {
     }
 
     fn seal(&mut self, name: &str) -> Result<(), StoreError> {
+        // Not every file system refuses a descriptor that was opened before the flag was set: ours is closed first.
+        self.current.take_if(|(current, _)| current == name);
         if self.immutable == Immutable::Off {
             return Ok(());
         }

@@ -126,12 +126,12 @@ fn system(errno: rustix::io::Errno) -> io::Error {
 }
 
 impl Sealer {
-    fn ask(&self, request: Request<'_>, descriptors: &[BorrowedFd<'_>]) -> Result<(), FlagError> {
+    fn ask(&self, request: Request<'_>, descriptors: &[BorrowedFd<'_>]) -> Result<Answer, FlagError> {
         let answer = protocol::send(self.0.as_fd(), &request.encode(), descriptors)
             .and_then(|()| self.hear())
             .map_err(|error| FlagError::Helper(format!("the sealing helper does not answer: {error}")))?;
         match answer {
-            Answer::Done => Ok(()),
+            Answer::Done | Answer::Held => Ok(answer),
             Answer::System(errno) => Err(FlagError::System(io::Error::from_raw_os_error(errno))),
             refused => Err(FlagError::Helper(format!("the sealing helper refused: {refused}"))),
         }
@@ -153,7 +153,7 @@ impl Sealer {
 
 impl Flags for Sealer {
     fn introduce(&mut self, store: BorrowedFd<'_>) -> Result<(), FlagError> {
-        self.ask(Request::Store, &[store])
+        self.ask(Request::Store, &[store]).map(drop)
     }
 
     fn protect(
@@ -163,6 +163,14 @@ impl Flags for Sealer {
         file: BorrowedFd<'_>,
         protection: Protection,
     ) -> Result<(), FlagError> {
-        self.ask(Request::Protect(protection, name), &[directory, file])
+        let answer = self.ask(Request::Protect(protection, name), &[directory, file])?;
+        if answer == Answer::Held {
+            tracing::error!(
+                file = name,
+                "a complete file of the store is held open for writing by another process; xfs, btrfs and tmpfs let it \
+                 write on: `recorder verify` finds what it does, `recorder query --path` who it is"
+            );
+        }
+        Ok(())
     }
 }
