@@ -20,6 +20,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("git", "git"),
     ("systemd-analyze", "systemd"),
     ("python3", "python3"),
+    ("mkfs.xfs", "xfsprogs"),
+    ("mkfs.btrfs", "btrfs-progs"),
 ];
 
 /// Keeps package scripts from starting services; ours only while we install.
