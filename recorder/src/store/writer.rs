@@ -164,11 +164,8 @@ impl Writer {
         };
         writer.begin_segment(found.previous, found.flags)?;
         // What a crash left open: the header that commits to it is durable now.
-        for segment in directory.segments().iter().filter_map(SegmentFile::name) {
-            if segment != writer.segment.name {
-                writer.medium.seal(segment)?;
-            }
-        }
+        let names = directory.segments().iter().filter_map(SegmentFile::name);
+        names.filter(|name| *name != writer.segment.name).try_for_each(|name| writer.medium.seal(name))?;
         let recovery = writer.recovery(&found);
         Ok((writer, recovery))
     }

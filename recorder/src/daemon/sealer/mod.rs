@@ -4,8 +4,8 @@
 //! It ends when the daemon does. When it ends before, the daemon stops: recording must not go on unprotected.
 
 mod confine;
-mod helper;
 mod protocol;
+mod service;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,8 +18,8 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
 
 use crate::store::medium::{FlagError, Flags, Protection};
-pub use helper::run;
 use protocol::{Answer, REPLY, Request};
+pub use service::run;
 
 /// The verb that makes a recorder the helper; hidden, because only a daemon has a use for it.
 pub const VERB: &str = "sealer";
