@@ -171,9 +171,16 @@ fn the_recorder_does_not_accuse_itself() {
         (segments(&store).len() > 1).then_some(())
     });
     let pid = daemon.pid();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap().trim();
+    eprintln!("locked: {locked}");
     let (status, said) = daemon.stop();
     assert!(status.success(), "{said}");
-    assert!(!said.contains(" error "), "{said}");
+    assert!(!said.contains("the store was touched") && !said.contains("held open"), "{said}");
+    // As root its memory is locked, and what the record says of it is so.
+    let start = &sandbox.events()[0];
+    assert_eq!(start.value["memory_locked"], locked != "0 kB", "{start:?} {locked}");
+    assert_ne!(said.contains("memory is not locked"), locked != "0 kB", "{said}");
     let events = sandbox.events();
     let marked: Vec<_> = events.iter().filter(|event| event.has_flag("store")).collect();
     assert!(marked.is_empty(), "{marked:#?}");

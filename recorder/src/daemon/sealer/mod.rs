@@ -21,8 +21,8 @@ use crate::store::medium::{FlagError, Flags, Protection};
 use protocol::{Answer, REPLY, Request};
 pub use service::run;
 
-/// The verb that makes a recorder the helper; hidden, because only a daemon has a use for it.
-pub const VERB: &str = "sealer";
+/// The argument that makes a recorder the helper. Only a daemon has a use for it.
+pub const WORD: &str = "sealer";
 /// How long the helper may take: it waits for nothing but the file system.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -105,7 +105,7 @@ pub fn start_program(program: &Path) -> Result<(Sealer, Process), SealerError> {
     set_socket_timeout(&ours, Timeout::Recv, Some(PATIENCE)).map_err(system)?;
     let mut command = Command::new(program);
     // A process group of its own: Ctrl-C is for the daemon, which still needs the helper for the last segment.
-    command.arg0("recorder").arg(VERB).env_clear().current_dir("/").process_group(0);
+    command.arg0("recorder").arg(WORD).env_clear().current_dir("/").process_group(0);
     command.stdin(Stdio::from(theirs)).stdout(Stdio::null());
     let mut process = Process(command.spawn()?);
     // Closes our copy of the helper's end: its death must show as the end of the line.
