@@ -159,9 +159,11 @@ pub mod flag {
     pub const FIRST: u64 = 1 << 15;
     /// The store of the recorder was touched. Set by the daemon, by no probe.
     pub const STORE: u64 = 1 << 16;
+    /// A secret was blanked. Set by the daemon, never by a probe.
+    pub const REDACTED: u64 = 1 << 17;
 
     /// Every flag with its word in the `flags` field, in output order.
-    pub const WORDS: [(u64, &str); 17] = [
+    pub const WORDS: [(u64, &str); 18] = [
         (CUT, "cut"),
         (UNRESOLVED, "unresolved"),
         (DELETED, "deleted"),
@@ -179,6 +181,7 @@ pub mod flag {
         (REMOUNT, "remount"),
         (FIRST, "first"),
         (STORE, "store"),
+        (REDACTED, "redacted"),
     ];
 }
 

@@ -124,6 +124,10 @@ impl Medium for Discard {
         Ok(())
     }
 
+    fn fix(&mut self, _name: &str, _bytes: &[u8]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn seal(&mut self, _name: &str) -> Result<(), StoreError> {
         Ok(())
     }

@@ -6,10 +6,13 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;
 
+use recorder::config::Redact;
 use recorder::enrich::Enricher;
 use recorder::event::decode::{Sample, decode};
 use recorder::event::json::{LineContext, Writer};
 use recorder::event::record::{Head, Record};
+use recorder::redact::commitment::SaltKey;
+use recorder::redact::{RedactError, Redactor};
 use recorder_common::kind::Kind;
 use recorder_common::sample::flag;
 use recorder_common::text::Tag;
@@ -54,10 +57,11 @@ fn time(what: &str, mut work: impl FnMut(u64)) {
         work(round);
     }
     let ns = start.elapsed().as_nanos() / u128::from(ROUNDS);
-    println!("{what:<28} {ns:>6} ns/event");
+    println!("{what:<32} {ns:>6} ns/event");
 }
 
-fn main() {
+/// Samples with what they are about.
+fn cases() -> Vec<(&'static str, Vec<u8>)> {
     let write: &[(Tag, &[u8])] = &[(Tag::Object, b"hosts.conf\0etc\0target\0project\0alice\0home\0")];
     let rename: &[(Tag, &[u8])] = &[
         (Tag::Base, b"project\0alice\0home\0"),
@@ -69,16 +73,27 @@ fn main() {
         (Tag::Exe, b"rustc\0bin\0usr\0"),
         (Tag::Cwd, b"project\0alice\0home\0"),
         (Tag::Given, b"/usr/bin/rustc"),
-        (Tag::Argv, b"rustc\0--crate-name\0recorder\0src/lib.rs\0"),
     ];
-    let cases = [
+    let compile = b"cc\0-O2\0-Wall\0-Iinclude\0-D_GNU_SOURCE\0-fstack-protector-strong\0-fPIC\0-MMD\0-MF\0build/x.d\0-c\0\
+        src/module/part.c\0-o\0build/module/part.o\0";
+    let secret = b"mysqldump\0-u\0backup\0-phunter2\0--single-transaction\0shop\0";
+    let near = b"curl\0-fsSL\0https://example.org/archive/v1.2.3.tar.gz\0-o\0/tmp/x.tar.gz\0";
+    let argv = |argv| [exec, &[(Tag::Argv, argv)]].concat();
+    vec![
         ("file_write", sample(Kind::FileWrite, flag::FIRST, write)),
         ("file_rename", sample(Kind::FileRename, flag::FROM_ARGUMENT, rename)),
-        ("exec", sample(Kind::Exec, 0, exec)),
-    ];
+        ("exec", sample(Kind::Exec, 0, &argv(b"rustc\0--crate-name\0recorder\0src/lib.rs\0"))),
+        ("exec of cc", sample(Kind::Exec, 0, &argv(compile))),
+        ("exec of curl", sample(Kind::Exec, 0, &argv(near))),
+        ("exec with secret", sample(Kind::Exec, 0, &argv(secret))),
+    ]
+}
+
+fn main() -> Result<(), RedactError> {
+    let redactor = Redactor::new(&Redact::default(), SaltKey::new(&[7; 32]))?;
     let mut enricher = Enricher::new(Path::new("/proc"));
     let mut writer = Writer::default();
-    for (name, bytes) in &cases {
+    for (name, bytes) in &cases() {
         let mut line = Vec::new();
         time(&format!("{name}: decode"), |_| {
             let _ = black_box(decode(black_box(bytes)));
@@ -101,6 +116,22 @@ fn main() {
                 writer.append(&mut line, &context, &event);
             }
         });
+        time(&format!("{name}: and redact"), |seq| {
+            line.clear();
+            let context = LineContext { seq, wall_ns: 1_795_477_686_000_000_000, boot: BOOT };
+            if let Ok(decoded) = decode(black_box(bytes))
+                && let Sample::Event(event) = decoded.sample
+                && let Some(event) = enricher.enrich(event)
+            {
+                let redacted = redactor.redact(seq, &event);
+                writer.append(&mut line, &context, redacted.as_ref().unwrap_or(&event));
+            }
+        });
+        if let Ok(Sample::Event(event)) = decode(bytes).map(|decoded| decoded.sample) {
+            time(&format!("{name}: redact alone"), |seq| {
+                black_box(redactor.redact(seq, black_box(&event)));
+            });
+        }
         println!("{name}: line of {} bytes", line.len());
         time(&format!("{name}: Record::parse"), |_| {
             let _ = black_box(Record::parse(black_box(&line)));
@@ -109,4 +140,5 @@ fn main() {
             black_box(Head::scan(black_box(&line)));
         });
     }
+    Ok(())
 }

@@ -11,6 +11,7 @@ pub use origin::{Origin, Origins, Setting};
 pub use quantity::{Period, Size};
 
 use crate::daemon::control::state_directory;
+use crate::redact::pattern::Patterns;
 use crate::store::writer::Immutable;
 use globset::{Glob, GlobBuilder};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ pub struct Config {
     pub store: Store,
     /// What is recorded.
     pub capture: Capture,
+    /// What is blanked in it.
+    pub redact: Redact,
 }
 
 /// Section `[store]`.
@@ -57,6 +60,18 @@ pub struct Capture {
     pub ring_critical: Size,
     /// Ring for file changes.
     pub ring_files: Size,
+}
+
+/// Section `[redact]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Redact {
+    /// Whether secrets in arguments are blanked at all.
+    pub enabled: bool,
+    /// Whether the built-in rules are in force.
+    pub builtin: bool,
+    /// Own rules: regular expressions over the command line with a group `secret`.
+    pub patterns: Vec<String>,
 }
 
 /// A setting that is on or off.
@@ -97,6 +112,12 @@ impl Default for Capture {
     }
 }
 
+impl Default for Redact {
+    fn default() -> Self {
+        Self { enabled: true, builtin: true, patterns: Vec::new() }
+    }
+}
+
 impl Config {
     /// Reads `path` and its drop-ins, in lexical order; later files win. Without a path: [`DEFAULT_FILE`], which may
     /// be missing. Fails on the first thing that is wrong, naming file, line and key.
@@ -129,7 +150,7 @@ impl Config {
 
     /// The rules that go beyond a value's own form. The error is the key and what is wrong.
     fn judge(&self) -> Result<(), (&'static str, String)> {
-        let Self { store, capture } = self;
+        let Self { store, capture, redact } = self;
         for (key, dir) in [("store.dir", &store.dir), ("store.state_dir", &store.state_dir)] {
             if !dir.is_absolute() {
                 return Err((key, format!("`{}` is not an absolute path", dir.display())));
@@ -159,6 +180,7 @@ impl Config {
         for pattern in &capture.exclude {
             glob(pattern).map_err(|error| ("capture.exclude", error.to_string()))?;
         }
+        Patterns::compile(&redact.patterns).map_err(|error| ("redact.patterns", error.to_string()))?;
         Ok(())
     }
 }

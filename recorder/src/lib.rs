@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! KERNEL                     daemon                                                     READERS
-//! probes -> rings -> capture -> event -> enrich -> chain -> store -> segments on disk -> cli, verify
+//! probes -> rings -> capture -> event -> enrich -> redact -> chain -> store -> segments -> cli, verify
 //!             \ full: counted -> gap event
 //! ```
 //!
@@ -20,5 +20,6 @@ pub mod enrich;
 pub mod event;
 pub mod exit;
 pub mod logging;
+pub mod redact;
 pub mod store;
 pub mod verify;

@@ -9,7 +9,9 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use recorder::daemon::control::{FrameStored, Server, Shared, socket_path, state_directory};
+use recorder::redact::commitment::{Place, commit, hex};
 use recorder::store::directory::Directory;
+use recorder::store::salt_key;
 use recorder::store::writer::{Immutable, Options, Writer};
 use recorder::store::{FrameInput, StoreError};
 use serde_json::Value;
@@ -507,6 +509,85 @@ fn config_check_tells_what_is_wrong() {
     let bad = check("[store]\nsegment_sise = 1\n");
     assert_eq!(bad.code, 1);
     assert!(bad.err.contains("recorder.toml:2") && bad.err.contains("segment_sise"), "{}", bad.err);
+}
+
+#[test]
+fn a_redacted_secret_is_proved_by_who_has_it() {
+    let mut sandbox = Sandbox::empty();
+    let state = state_directory(&sandbox.store());
+    let key = salt_key::load_or_make(&state).unwrap();
+    let seq = sandbox.writer.as_ref().unwrap().next_seq();
+    let salt = |index| key.salt(Place { seq, mono: seq, index });
+    let entry = |index, secret: &[u8], cut| {
+        format!(
+            r#"{{"argument":{index},"at":2,"rule":"program",{cut}"salt_key":"{}","commitment":"{}"}}"#,
+            hex(&key.id()),
+            hex(&commit(&salt(index), secret))
+        )
+    };
+    let list = [entry(0, b"hunter2", ""), entry(1, b"s3c", r#""cut":true,"#)].join(",");
+    let event = r#""kind":"exec","result":"ok","pid":10,"argv":["mysql","-p[redacted]"],"redacted":["#;
+    sandbox.frame(&[&format!("{event}{list}]"), r#""kind":"exec","result":"ok","pid":11,"argv":["ls"]"#]);
+    sandbox.close();
+    let file = sandbox.folder.path().join("secret");
+    let check = |secret: &str, more: &[&str]| {
+        std::fs::write(&file, secret).unwrap();
+        let arguments = ["redaction", "check", "0", "--secret-file", file.to_str().unwrap()];
+        sandbox.run(&[&arguments[..], more].concat())
+    };
+
+    for secret in ["hunter2", "hunter2\n"] {
+        let right = check(secret, &[]);
+        assert_eq!(
+            (right.code, right.out.as_str()),
+            (0, "event 0, argument 0 at 2: this is the secret\n"),
+            "{}",
+            right.err
+        );
+    }
+    let cut = check("s3cret", &[]);
+    let said = "event 0, argument 1 at 2: this is the secret, of which the first 3 bytes were recorded\n";
+    assert_eq!((cut.code, cut.out.as_str()), (0, said));
+    let wrong = check("hunter3", &[]);
+    assert_eq!((wrong.code, wrong.out.as_str()), (1, "event 0: this is not what was redacted\n"));
+
+    let mut from_stdin = sandbox.recorder(&["redaction", "check", "0", "--secret-file", "-"]);
+    let mut child = from_stdin.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"hunter2").unwrap();
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));
+
+    let salts = sandbox.run(&["redaction", "salt", "0"]);
+    assert_eq!(salts.out.lines().next(), Some(&*format!("argument 0 at 2: salt {}", hex(&salt(0)))));
+    // Anybody can do it with a salt and a hash, and we without the key.
+    std::fs::remove_file(salt_key::path(&state)).unwrap();
+    let missing = check("hunter2", &[]);
+    assert_eq!(missing.code, 70);
+    assert!(missing.err.contains("redact.key is missing"), "{}", missing.err);
+    let salt_file = sandbox.folder.path().join("salt");
+    let with_salt = ["--salt-file", salt_file.to_str().unwrap()];
+    std::fs::write(&salt_file, hex(&salt(0)) + "\n").unwrap();
+    assert_eq!(check("hunter2", &with_salt).code, 0);
+    assert_eq!(check("hunter3", &with_salt).code, 1);
+    std::fs::write(&salt_file, "00").unwrap();
+    assert_eq!(check("hunter2", &with_salt).code, 64);
+
+    // A new key says nothing about what the old one was used for.
+    salt_key::load_or_make(&state).unwrap();
+    let other = check("hunter2", &[]);
+    assert_eq!(other.code, 70);
+    assert!(other.err.contains(&format!("was redacted with key {}", hex(&key.id()))), "{}", other.err);
+    // What is left is found as it stands.
+    assert_eq!(sandbox.found(&["--grep", "p[redacted]"]), [0]);
+}
+
+#[test]
+fn where_nothing_was_redacted_there_is_nothing_to_prove() {
+    let sandbox = Sandbox::with_events();
+    for (seq, said) in [("1", "nothing was redacted in event 1"), ("9", "the store has no event 9")] {
+        let none = sandbox.run(&["redaction", "salt", seq]);
+        assert_eq!(none.code, 1);
+        assert!(none.err.contains(said), "{}", none.err);
+    }
 }
 
 #[test]

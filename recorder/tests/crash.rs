@@ -96,6 +96,13 @@ impl Medium for Faulty {
         if self.fails() { Err(self.error()) } else { self.files.sync_directory() }
     }
 
+    fn fix(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.fails() {
+            return Err(StoreError::Io { path: name.into(), action: "writing", source: self.error() });
+        }
+        self.files.fix(name, bytes)
+    }
+
     fn seal(&mut self, name: &str) -> Result<(), StoreError> {
         if self.fails() {
             return Err(StoreError::Io { path: name.into(), action: "sealing", source: self.error() });
@@ -215,7 +222,7 @@ fn why_a_disk_failed_is_in_the_next_start() {
 /// Two segments; the second is open. Gives the path of the second.
 fn killed() -> (Scratch, std::path::PathBuf) {
     let scratch = Scratch::new();
-    let mut writer = scratch.writer(1_200);
+    let mut writer = scratch.writer(1_000);
     append(&mut writer, 2).unwrap();
     append(&mut writer, 2).unwrap();
     drop(writer);

@@ -6,12 +6,13 @@ mod scratch;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use recorder::chain::key::{Domain, OriginPublic};
-use recorder::store::format::{FRAME_HEADER, FrameHeader, SegmentHeader};
+use recorder::chain::key::OriginPublic;
+use recorder::store::format::{FrameHeader, SegmentHeader, segment_flag};
 use recorder::verify::VerifyOptions;
 use recorder::verify::finding::Kind;
 use recorder::verify::report::Verdict::{self, Incomplete, Tampered, Unanchored};
-use scratch::{Scratch, append, edit, frames, segments};
+use scratch::forge::Forgery;
+use scratch::{EPOCH, SECOND, Scratch, append, edit, frames, segments};
 
 /// Three segments of several frames, each ended in order.
 fn victim() -> Scratch {
@@ -67,29 +68,31 @@ fn span(path: &Path, index: usize) -> std::ops::Range<usize> {
     offset..offset + usize::try_from(header.frame_len()).unwrap()
 }
 
-/// Replaces a frame's header and payload, checksum right, signature as given by `sign`.
-fn forge(path: &Path, index: usize, payload: Option<Vec<u8>>, change: impl FnOnce(&mut FrameHeader)) {
-    let range = span(path, index);
-    let (_, mut header) = frames(path)[index];
-    edit(path, |bytes| {
-        let payload = payload.unwrap_or_else(|| bytes[range.start + FRAME_HEADER..range.end].to_vec());
-        header.payload_len = u32::try_from(payload.len()).unwrap();
-        header.payload_sha256 = recorder::chain::sha256(&payload);
-        change(&mut header);
-        let mut forged = Vec::new();
-        header.encode(&mut forged);
-        forged.extend(payload);
-        bytes.splice(range, forged);
-    });
+/// One segment of several frames, not ended: all of it since one start of the recorder.
+fn alone() -> Scratch {
+    let scratch = Scratch::new();
+    let mut writer = scratch.writer(1 << 20);
+    for _ in 0..4 {
+        append(&mut writer, 3).unwrap();
+    }
+    drop(writer);
+    scratch
+}
+
+/// Changes a segment as somebody can who has the origin key and makes new one-time keys from frame `from` on.
+fn forge(scratch: &Scratch, path: &Path, from: Option<usize>, change: impl FnOnce(&mut Forgery)) {
+    let mut forgery = Forgery::of(path);
+    change(&mut forgery);
+    forgery.write(path, &scratch.key(), from, true);
+}
+
+/// Changes a segment that holds the lies of its own recorder: every signature is right.
+fn lie(scratch: &Scratch, path: &Path, change: impl FnOnce(&mut Forgery)) {
+    forge(scratch, path, None, change);
 }
 
 fn packed(lines: &[u8]) -> Vec<u8> {
     recorder::store::payload::Packer::new(1).unwrap().pack(lines).unwrap().to_vec()
-}
-
-fn payload_of(path: &Path, index: usize) -> Vec<u8> {
-    let range = span(path, index);
-    std::fs::read(path).unwrap()[range.start + FRAME_HEADER..range.end].to_vec()
 }
 
 const HIDDEN: &[u8] = &[0x57, 0x2A, 0x4D, 0x18, 4, 0, 0, 0, b'h', b'i', b'd', b'e'];
@@ -265,7 +268,7 @@ static FRAMES: &[Row] = &[
     row(
         "append more zeros than a frame can have",
         running,
-        |_, s| edit(&s[2], |b| b.extend(vec![0; 1_100_000])),
+        |_, s| edit(&s[2], |b| b.extend(vec![0; 17 << 20])),
         Tampered,
         Some(Kind::UncoveredBytes),
     ),
@@ -306,128 +309,193 @@ static FRAMES: &[Row] = &[
 
 static FORGERY: &[Row] = &[
     row(
-        "forge a field without the key",
-        running,
-        |_, s| forge(&s[2], 1, None, |h| h.t_last += 1),
+        "change a frame and sign it with a new key",
+        alone,
+        |s, p| forge(s, &p[0], Some(1), |f| f.frames[1].0.t_last += 1),
         Tampered,
         Some(Kind::FrameSignature),
     ),
     row(
-        "forge the events without the key",
+        "change the last frame and sign it with a new key",
+        alone,
+        |s, p| forge(s, &p[0], Some(3), |f| f.frames[3].0.t_last += 1),
+        Tampered,
+        Some(Kind::FrameSignature),
+    ),
+    row(
+        "change events and sign everything from there on with new keys",
         running,
-        |_, s| {
-            forge(&s[2], 1, Some(packed(b"{}\n{}\n{}\n")), |h| h.raw_len = 9);
+        |s, p| forge(s, &p[2], Some(0), |f| f.set_lines(1, b"{}\n{}\n{}\n")),
+        Tampered,
+        Some(Kind::FrameSignature),
+    ),
+    row(
+        "cut the tail and go on with new keys",
+        alone,
+        |s, p| {
+            forge(s, &p[0], Some(2), |f| {
+                f.frames.truncate(3);
+                f.set_lines(2, b"{}\n{}\n{}\n");
+            });
         },
+        Tampered,
+        Some(Kind::FrameSignature),
+    ),
+    row(
+        "write a rotated segment anew with the origin key",
+        running,
+        |s, p| lie(s, &p[2], |f| f.header.created += 1),
+        Tampered,
+        Some(Kind::SegmentSignature),
+    ),
+    row(
+        "call a rotated segment a start",
+        running,
+        |s, p| lie(s, &p[2], |f| f.header.flags |= segment_flag::EPOCH),
+        Tampered,
+        Some(Kind::EpochBroken),
+    ),
+    row(
+        "a start that skips a number",
+        alone,
+        |s, p| {
+            lie(s, &p[0], |f| {
+                f.header.epoch += 1;
+                f.frames.iter_mut().for_each(|(header, _)| header.epoch += 1);
+            });
+        },
+        Tampered,
+        Some(Kind::EpochBroken),
+    ),
+    row(
+        "a frame that announces another key than it did",
+        alone,
+        |_, p| rewrite(&p[0], 1, |header| header.next_pk[0] ^= 1),
         Tampered,
         Some(Kind::FrameSignature),
     ),
     row(
         "trailing bytes inside a payload",
-        running,
-        |_, s| {
-            let payload = [payload_of(&s[2], 1), HIDDEN.to_vec()].concat();
-            forge(&s[2], 1, Some(payload), |_| {});
-        },
+        alone,
+        |s, p| lie(s, &p[0], |f| f.frames[1].1.extend(HIDDEN)),
         Tampered,
         Some(Kind::PayloadShape),
     ),
     row(
         "two zstd frames in a payload",
-        running,
-        |_, s| {
-            let payload = [payload_of(&s[2], 1), packed(b"{}\n")].concat();
-            forge(&s[2], 1, Some(payload), |_| {});
+        alone,
+        |s, p| lie(s, &p[0], |f| f.frames[1].1.extend(packed(b"{}\n"))),
+        Tampered,
+        Some(Kind::PayloadShape),
+    ),
+    row(
+        "a payload that does not unpack to its length",
+        alone,
+        |s, p| lie(s, &p[0], |f| f.frames[1].0.raw_len += 1),
+        Tampered,
+        Some(Kind::PayloadShape),
+    ),
+    row(
+        "a payload that would unpack to a hundred times what is allowed",
+        alone,
+        |s, p| {
+            lie(s, &p[0], |f| {
+                f.frames[1].1 = zstd::bulk::compress(&vec![b'\n'; 100 << 20], 1).unwrap();
+                f.frames[1].0.raw_len = 1 << 20;
+            });
         },
         Tampered,
         Some(Kind::PayloadShape),
     ),
     row(
-        "change events with the key, not the root",
-        running,
-        |scratch, s| {
-            let key = scratch.key();
-            forge(&s[2], 1, Some(packed(b"{}\n{}\n{}\n")), |h| {
-                h.raw_len = 9;
-                h.signature = key.sign(Domain::Frame, &h.leaf());
-            });
-        },
+        "other events than the root has",
+        alone,
+        |s, p| lie(s, &p[0], |f| f.set_lines(1, b"{}\n{}\n{}\n")),
         Tampered,
         Some(Kind::InnerRoot),
     ),
     row(
-        "drop an event with the key, not the count",
-        running,
-        |scratch, s| {
-            let key = scratch.key();
-            forge(&s[2], 1, Some(packed(b"{}\n{}\n")), |h| {
-                h.raw_len = 6;
-                h.signature = key.sign(Domain::Frame, &h.leaf());
-            });
-        },
+        "fewer events than counted",
+        alone,
+        |s, p| lie(s, &p[0], |f| f.set_lines(1, b"{}\n{}\n")),
         Tampered,
         Some(Kind::EventCount),
     ),
     row(
-        "re-sign a frame in the middle of the chain",
-        running,
-        |scratch, s| {
-            let key = scratch.key();
-            forge(&s[2], 0, None, |h| {
-                h.t_last += 1;
-                h.signature = key.sign(Domain::Frame, &h.leaf());
-            });
+        "renumber events",
+        alone,
+        |s, p| lie(s, &p[0], |f| f.frames[2].0.first_seq += 5),
+        Tampered,
+        Some(Kind::EventNumbers),
+    ),
+    row(
+        "a frame of another start",
+        alone,
+        |s, p| lie(s, &p[0], |f| f.frames[2].0.epoch += 1),
+        Tampered,
+        Some(Kind::CounterBack),
+    ),
+    row(
+        "a loss counter that goes back",
+        alone,
+        |s, p| lie(s, &p[0], |f| f.frames[1].0.lost_total = 7),
+        Tampered,
+        Some(Kind::CounterBack),
+    ),
+    row(
+        "leave a frame out and renumber nothing",
+        alone,
+        |s, p| lie(s, &p[0], |f| drop(f.frames.remove(1))),
+        Tampered,
+        Some(Kind::FrameMissing),
+    ),
+    row(
+        "a chain that is not one",
+        alone,
+        |s, p| {
+            let mut forgery = Forgery::of(&p[0]);
+            forgery.frames[2].0.prev_link[0] ^= 1;
+            forgery.write(&p[0], &s.key(), None, false);
         },
         Tampered,
         Some(Kind::ChainBroken),
     ),
     row(
-        "renumber events with the key",
-        running,
-        |scratch, s| {
-            let key = scratch.key();
-            forge(&s[2], 1, None, |h| {
-                h.first_seq += 5;
-                h.signature = key.sign(Domain::Frame, &h.leaf());
-            });
-        },
+        "go on behind a stop",
+        stopped,
+        |s, p| lie(s, &p[0], |f| f.frames.push(f.frames[0].clone())),
         Tampered,
-        Some(Kind::EventNumbers),
+        Some(Kind::BytesAfterEnd),
     ),
     row(
-        "another epoch with the key",
-        running,
-        |scratch, s| {
-            let key = scratch.key();
-            forge(&s[2], 1, None, |h| {
-                h.epoch += 1;
-                h.signature = key.sign(Domain::Frame, &h.leaf());
-            });
-        },
+        "hide bytes in a seal",
+        stopped,
+        |s, p| lie(s, &p[0], |f| f.frames[2].1.extend(HIDDEN)),
         Tampered,
-        Some(Kind::CounterBack),
+        Some(Kind::PayloadShape),
     ),
     row(
-        "re-sign a middle segment's header",
+        "take the seal off and leave the next segment",
         victim,
-        |scratch, s| reheader(scratch, &s[1], |h| h.created += 1),
+        |_, s| edit(&s[0], |b| b.truncate(span(&s[0], frames(&s[0]).len() - 1).start)),
         Tampered,
         Some(Kind::SegmentChanged),
     ),
     row(
-        "another tree in the last header",
+        "another tree in a header",
         running,
-        |scratch, s| {
-            reheader(scratch, &s[2], |h| {
-                let (size, mut nodes) = (h.tree.size(), h.tree.nodes().to_vec());
+        |s, p| {
+            lie(s, &p[2], |f| {
+                let (size, mut nodes) = (f.header.tree.size(), f.header.tree.nodes().to_vec());
                 nodes[0][0] ^= 1;
-                h.tree = recorder::chain::tree::Frontier::from_parts(size, nodes).unwrap();
+                f.header.tree = recorder::chain::tree::Frontier::from_parts(size, nodes).unwrap();
             })
         },
         Tampered,
         Some(Kind::TreeRoot),
     ),
     row(
-        "change a segment header without the key",
+        "change a segment header without a key",
         running,
         |_, s| {
             let mut header = header_of(&s[2]);
@@ -437,19 +505,36 @@ static FORGERY: &[Row] = &[
         Tampered,
         Some(Kind::SegmentSignature),
     ),
+    row(
+        "everything since a start, written anew with the origin key: only an anchor can tell",
+        alone,
+        |s, p| lie(s, &p[0], |f| f.frames.truncate(2)),
+        Unanchored,
+        Some(Kind::NoEnd),
+    ),
 ];
+
+/// One segment with a stop in order.
+fn stopped() -> Scratch {
+    let scratch = Scratch::new();
+    let mut writer = scratch.writer(1 << 20);
+    append(&mut writer, 3).unwrap();
+    append(&mut writer, 3).unwrap();
+    writer.close(EPOCH + 100 * SECOND).unwrap();
+    scratch
+}
+
+/// Changes a frame's header and makes its checksum right.
+fn rewrite(path: &Path, index: usize, change: impl FnOnce(&mut FrameHeader)) {
+    let (offset, mut header) = frames(path)[index];
+    change(&mut header);
+    let mut encoded = Vec::new();
+    header.encode(&mut encoded);
+    edit(path, |bytes| drop(bytes.splice(offset..offset + encoded.len(), encoded)));
+}
 
 fn header_of(path: &Path) -> SegmentHeader {
     SegmentHeader::decode(&std::fs::read(path).unwrap()).unwrap()
-}
-
-/// What root with the current key can do to a segment header.
-fn reheader(scratch: &Scratch, path: &Path, change: impl FnOnce(&mut SegmentHeader)) {
-    let mut header = header_of(path);
-    let length = header.encoded_len();
-    change(&mut header);
-    header.signature = scratch.key().sign(Domain::Segment, &header.signed());
-    edit(path, |bytes| drop(bytes.splice(..length, header.encode())));
 }
 
 fn swap(one: &Path, other: &Path) {
@@ -602,8 +687,7 @@ fn a_range_without_events_is_incomplete_never_good() {
     let report = scratch.verify_with(&early);
     assert_eq!(report.verdict, Incomplete);
     assert!(report.has(Kind::NothingFound));
-    let some =
-        VerifyOptions { since: Some(scratch::EPOCH + 2 * scratch::SECOND), ..VerifyOptions::default() };
+    let some = VerifyOptions { since: Some(EPOCH + 2 * SECOND), ..VerifyOptions::default() };
     assert_eq!(scratch.verify_with(&some).verdict, Unanchored);
 }
 

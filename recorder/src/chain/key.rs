@@ -21,6 +21,8 @@ pub enum Domain {
     Frame,
     /// A segment header.
     Segment,
+    /// The text of a C2SP note. It has no prefix, and can't begin like the others: a note has no NUL byte.
+    Note,
 }
 
 impl Domain {
@@ -28,10 +30,11 @@ impl Domain {
         match self {
             Self::Frame => b"krec/frame/v1\0",
             Self::Segment => b"krec/segment/v1\0",
+            Self::Note => b"",
         }
     }
 
-    fn message(self, bytes: &[u8]) -> Vec<u8> {
+    pub(super) fn message(self, bytes: &[u8]) -> Vec<u8> {
         [self.prefix(), bytes].concat()
     }
 }
@@ -43,7 +46,7 @@ pub enum KeyError {
     #[error("not a key line of the form <name>+<key id>+<base64>")]
     Shape,
     /// A name that note keys can't have.
-    #[error("the name is empty or has white space or `+` in it")]
+    #[error("the name is empty or has white space, control characters or `+` in it")]
     Name,
     /// Another algorithm, or a wrong number of bytes.
     #[error("not an Ed25519 key")]
@@ -127,11 +130,10 @@ pub struct OriginPublic {
 
 impl OriginPublic {
     fn new(name: &str, key: VerifyingKey) -> Result<Self, KeyError> {
-        if name.is_empty() || name.contains('+') || name.contains(char::is_whitespace) {
+        if !is_key_name(name) {
             return Err(KeyError::Name);
         }
-        let id = sha256(&[name.as_bytes(), b"\n", &[NOTE_ED25519], key.as_bytes()].concat());
-        Ok(Self { name: name.to_owned(), key, id })
+        Ok(Self { name: name.to_owned(), key, id: long_id(name, NOTE_ED25519, &key) })
     }
 
     /// Reads a verifier key line (without its newline).
@@ -140,12 +142,7 @@ impl OriginPublic {
     /// When the text is not exactly the line of an Ed25519 key.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let (name, id, bytes) = split(text)?;
-        let key = match bytes.split_first() {
-            Some((&NOTE_ED25519, key)) => key.try_into().map_err(|_| KeyError::Algorithm)?,
-            _ => return Err(KeyError::Algorithm),
-        };
-        let key = VerifyingKey::from_bytes(key).map_err(|_| KeyError::Algorithm)?;
-        let public = Self::new(name, key)?;
+        let public = Self::new(name, ed25519(&bytes, NOTE_ED25519)?)?;
         if public.id_number() == id { Ok(public) } else { Err(KeyError::Id) }
     }
 
@@ -167,9 +164,8 @@ impl OriginPublic {
         self.key.verify_strict(&domain.message(bytes), &Signature::from_bytes(signature)).is_ok()
     }
 
-    fn id_number(&self) -> u32 {
-        let [a, b, c, d, ..] = self.id;
-        u32::from_be_bytes([a, b, c, d])
+    pub(super) const fn id_number(&self) -> u32 {
+        short_id(&self.id)
     }
 }
 
@@ -180,8 +176,34 @@ impl fmt::Display for OriginPublic {
     }
 }
 
+/// Whether C2SP notes can have a key of that name.
+pub(super) fn is_key_name(name: &str) -> bool {
+    let unfit = |letter: char| letter == '+' || letter < ' ' || letter.is_whitespace();
+    !name.is_empty() && !name.contains(unfit)
+}
+
+/// What C2SP notes derive the id of a key from.
+pub(super) fn long_id(name: &str, algorithm: u8, key: &VerifyingKey) -> Hash {
+    sha256(&[name.as_bytes(), b"\n", &[algorithm], key.as_bytes()].concat())
+}
+
+/// The id as it stands in key and signature lines.
+pub(super) const fn short_id(long: &Hash) -> u32 {
+    let [a, b, c, d, ..] = *long;
+    u32::from_be_bytes([a, b, c, d])
+}
+
+/// The Ed25519 key behind an algorithm byte.
+pub(super) fn ed25519(bytes: &[u8], algorithm: u8) -> Result<VerifyingKey, KeyError> {
+    let key = match bytes.split_first() {
+        Some((found, key)) if *found == algorithm => key.try_into().map_err(|_| KeyError::Algorithm)?,
+        _ => return Err(KeyError::Algorithm),
+    };
+    VerifyingKey::from_bytes(key).map_err(|_| KeyError::Algorithm)
+}
+
 /// Splits `<name>+<8 hex digits>+<base64>`.
-fn split(text: &str) -> Result<(&str, u32, Vec<u8>), KeyError> {
+pub(super) fn split(text: &str) -> Result<(&str, u32, Vec<u8>), KeyError> {
     let mut parts = text.splitn(3, '+');
     let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
         return Err(KeyError::Shape);
@@ -226,6 +248,7 @@ mod tests {
             (&good.replace("c7", "c8"), KeyError::Id),
             (&good.replace("Peter", "Pater"), KeyError::Id),
             (&good.replace("Peter", "Peter "), KeyError::Name),
+            (&good.replace("Peter", "Peter\u{1b}"), KeyError::Name),
             (&good.replace("+AR", "+BR"), KeyError::Algorithm),
             (&format!("{good}\n"), KeyError::Shape),
         ] {

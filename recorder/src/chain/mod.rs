@@ -1,11 +1,17 @@
 //! Tamper evidence: pure functions from bytes to hashes, trees and signatures; no clock, no file.
 //!
 //! An event line is a leaf of its frame's inner tree, a frame header is a leaf of the host's outer tree; both trees are
-//! those of RFC 6962. Tiles, proofs and checkpoints are not here yet.
+//! those of RFC 6962. Where any of it is kept is not decided here.
 #![forbid(unsafe_code)]
 
-mod base64;
+pub(crate) mod base64;
+pub mod checkpoint;
 pub mod key;
+pub mod note;
+pub mod once;
+pub mod proof;
+pub mod tile;
+pub mod tlog_proof;
 pub mod tree;
 
 /// A SHA-256 digest.

@@ -7,7 +7,10 @@ mod filter;
 mod follow;
 mod output;
 mod probe;
+mod proof;
+mod prove;
 mod query;
+mod redaction;
 mod scan;
 mod show;
 mod status;
@@ -17,7 +20,7 @@ mod users;
 mod verify;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -26,7 +29,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
 use crate::daemon;
-use crate::daemon::control::DEFAULT_STORE;
+use crate::daemon::control::{DEFAULT_STORE, state_directory};
 use crate::exit::{self, Exit};
 
 /// Records who logged in, what ran and which files changed on this host, and can prove it.
@@ -67,6 +70,12 @@ impl Common {
             }
         }
     }
+
+    /// Where the recorder of that store keeps its state.
+    fn state_dir(&self, store: &Path) -> PathBuf {
+        Config::load(self.config.as_deref())
+            .map_or_else(|_| state_directory(store), |(config, _)| config.at(store).store.state_dir)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -83,12 +92,16 @@ enum Verb {
     Show(show::Arguments),
     /// Check that the record is complete and unaltered
     Verify(verify::Arguments),
+    /// Write a proof of one event that anybody can check offline
+    Prove(prove::Arguments),
     /// Tell whether this host is being recorded, and how well
     Status(status::Arguments),
     /// Try which hooks this kernel allows (needs root)
     Probe(probe::Arguments),
     /// Check or show the configuration
     Config(config::Arguments),
+    /// Check what a blanked secret was, without showing it (needs root)
+    Redaction(redaction::Arguments),
     /// Print a completion script for a shell
     Completion(completion::Arguments),
 }
@@ -127,10 +140,18 @@ fn run(line: CommandLine) -> Result<Exit> {
         Verb::Query(arguments) => query::run(&store()?, arguments),
         Verb::Follow(arguments) => follow::run(&store()?, arguments),
         Verb::Show(arguments) => show::run(&store()?, &arguments),
-        Verb::Verify(arguments) => verify::run(&store()?, &arguments),
+        Verb::Prove(arguments) => {
+            let store = store()?;
+            prove::run(&store, &common.state_dir(&store), &arguments)
+        }
+        Verb::Verify(arguments) => {
+            let store = store()?;
+            verify::run(&store, &common.state_dir(&store), &arguments)
+        }
         Verb::Status(arguments) => status::run(&store()?, &arguments),
         Verb::Probe(arguments) => probe::run(&arguments),
         Verb::Config(arguments) => config::run(common.config.as_deref(), &arguments),
+        Verb::Redaction(arguments) => redaction::run(&store()?, common.config.as_deref(), &arguments),
         Verb::Completion(arguments) => completion::run(&arguments),
     }
 }

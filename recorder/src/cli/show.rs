@@ -51,14 +51,30 @@ pub fn run(store: &Path, arguments: &Arguments) -> Result<Exit> {
 }
 
 /// An event and its place.
-struct Found {
-    line: Vec<u8>,
+pub(super) struct Found {
+    /// The event as stored, without its newline.
+    pub line: Vec<u8>,
     segment: String,
     frame: u64,
     offset: u64,
 }
 
-fn find(store: &Path, seq: u64) -> Result<Option<Found>> {
+/// Looks for an event by its number.
+///
+/// # Errors
+/// When the store can't be read.
+pub(super) fn find(store: &Path, seq: u64) -> Result<Option<Found>> {
+    let Some((frame, segment)) = find_frame(store, seq)? else { return Ok(None) };
+    let number = frame.header.frame_no;
+    let line = line_of(&frame, seq).with_context(|| format!("{segment}: frame {number}"))?;
+    Ok(Some(Found { line, segment, frame: number, offset: frame.offset }))
+}
+
+/// The frame that has an event in it, and the name of its segment.
+///
+/// # Errors
+/// When the store can't be read, or is damaged in front of it.
+pub(super) fn find_frame(store: &Path, seq: u64) -> Result<Option<(Frame, String)>> {
     for segment in open_store(store)?.segments().iter().rev() {
         let Some(mut reader) = SegmentReader::open(&segment.path)? else { continue };
         if reader.header().first_seq > seq {
@@ -71,9 +87,7 @@ fn find(store: &Path, seq: u64) -> Result<Option<Found>> {
             reader.seek(header.offset);
             let Some(frame) = reader.next_frame()? else { continue };
             let segment = reader.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let line = line_of(&frame, seq)
-                .with_context(|| format!("{segment}: frame {}", frame.header.frame_no))?;
-            return Ok(Some(Found { line, segment, frame: frame.header.frame_no, offset: frame.offset }));
+            return Ok(Some((frame, segment)));
         }
     }
     Ok(None)

@@ -60,7 +60,7 @@ impl StoreSummary {
             if let Some(last) = summary.last_frame(reader) {
                 (next_seq, next_frame) = (last.next_seq(), last.frame_no.saturating_add(1));
                 summary.newest = time_text(last.t_last);
-                summary.ended = last.is_end();
+                summary.ended = last.is_seal();
                 break;
             }
         }

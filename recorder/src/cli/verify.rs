@@ -9,12 +9,14 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::UsageError;
 use super::filter::parse_time;
 use super::scan::open_store;
+use super::{UsageError, proof};
+use crate::chain::checkpoint::Checkpoint;
 use crate::chain::key::OriginPublic;
 use crate::event::text::printable;
 use crate::exit::Exit;
+use crate::store::{CHECKPOINT_FILE, checkpoint_file};
 use crate::verify::finding::Severity;
 use crate::verify::report::{Proven, Report, Verdict};
 use crate::verify::{Progress, VerifyOptions, verify};
@@ -23,6 +25,8 @@ const EXAMPLES: &str = "Examples:
   recorder verify                                   everything in the store
   recorder verify --since yesterday --json          a part, for a program
   recorder verify --store /mnt/copy --key web1.pub  a copy, with a key that you kept elsewhere
+  recorder verify --proof 4711.tlog-proof --key web1.pub   one event, without a store (see `recorder prove`)
+  recorder verify --checkpoint /safe/web1.ckpt      nothing that this checkpoint covers may be missing
   recorder verify --headers-only                    chain and signatures, without reading the events
 Exit codes: 0 VERIFIED, 1 VERIFIED WITH WARNINGS, 2 TAMPERED, 3 INCOMPLETE, 4 STALE, 5 UNANCHORED, 64 usage,
 70 could not. A check on the recording host alone never ends with 0: whoever owns the host could have rewritten
@@ -47,9 +51,16 @@ pub struct Arguments {
     /// Segments checked at the same time; 0 = one for each processor
     #[arg(long, value_name = "N", default_value_t = 0)]
     jobs: usize,
-    /// File with the origin key to trust, instead of the one beside the segments
-    #[arg(long, value_name = "FILE")]
+    /// The origin key to trust, as a file or as its line, instead of the one beside the segments
+    #[arg(long, value_name = "FILE|LINE")]
     key: Option<PathBuf>,
+    /// A checkpoint that you kept elsewhere: the log must still have all that it covers. Without it the newest one that
+    /// this host signed is taken, where there is one
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Check the proof of one event in this file; needs no store, only the key
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["since", "until", "headers_only", "jobs", "checkpoint"])]
+    proof: Option<PathBuf>,
     /// Write the report as one JSON object
     #[arg(long)]
     json: bool,
@@ -59,14 +70,21 @@ pub struct Arguments {
 ///
 /// # Errors
 /// When the store can't be looked at at all, the key can't be read, or the output can't be written.
-pub fn run(store: &Path, arguments: &Arguments) -> Result<Exit> {
+pub fn run(store: &Path, state_dir: &Path, arguments: &Arguments) -> Result<Exit> {
+    let key = arguments.key.as_deref().map(read_key).transpose()?;
+    if let Some(file) = &arguments.proof {
+        return proof::run(file, key, store, arguments.json);
+    }
+    // Before the store is looked at: whatever a checkpoint covers is in the store by then.
+    let checkpoint = checkpoint(arguments.checkpoint.as_deref(), state_dir)?;
     let ns = |time: Timestamp| i64::try_from(time.as_nanosecond());
     let options = VerifyOptions {
         since: arguments.since.map(ns).transpose()?,
         until: arguments.until.map(ns).transpose()?,
         headers_only: arguments.headers_only,
         jobs: arguments.jobs,
-        key: arguments.key.as_deref().map(read_key).transpose()?,
+        key,
+        checkpoint,
     };
     if let (Some(since), Some(until)) = (options.since, options.until)
         && since > until
@@ -82,8 +100,25 @@ pub fn run(store: &Path, arguments: &Arguments) -> Result<Exit> {
     Ok(Exit(report.verdict.exit_code()))
 }
 
+/// The checkpoint that was named, or else the one in the state directory, which a store of another host has not.
+fn checkpoint(named: Option<&Path>, state_dir: &Path) -> Result<Option<Checkpoint>> {
+    match named {
+        Some(file) => {
+            let checkpoint = checkpoint_file::read(file)?;
+            Ok(Some(checkpoint.with_context(|| format!("{} is not there", file.display()))?))
+        }
+        None => Ok(checkpoint_file::read(&state_dir.join(CHECKPOINT_FILE)).unwrap_or_else(|error| {
+            eprintln!("recorder: {error}");
+            None
+        })),
+    }
+}
+
 fn read_key(path: &Path) -> Result<OriginPublic> {
     use std::io::Read as _;
+    if let Some(key) = path.to_str().and_then(|line| OriginPublic::parse(line.trim_end()).ok()) {
+        return Ok(key);
+    }
     let mut text = String::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(MAX_KEY).read_to_string(&mut text));
     read.with_context(|| format!("reading the key {}", path.display()))?;
@@ -132,6 +167,9 @@ fn sentences(report: &Report) -> Result<String> {
             printable(origin)
         )?,
         (None, _) => writeln!(text, "No origin key: signatures were not checked.")?,
+    }
+    if let Some(frames) = report.checkpoint {
+        writeln!(text, "Compared with the checkpoint over {frames} frames.")?;
     }
     if report.lost > 0 {
         writeln!(text, "The recorder itself says that {} events were lost.", report.lost)?;

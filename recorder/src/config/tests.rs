@@ -70,7 +70,7 @@ fn later_files_win_and_each_value_knows_its_line() {
     let show = config.settings(&origins);
     let age = show.iter().find(|setting| setting.key == "store.segment_age").unwrap();
     assert_eq!(age.value, "\"10m\"");
-    assert_eq!(show.len(), 9);
+    assert_eq!(show.len(), 12);
 }
 
 #[test]
@@ -125,6 +125,16 @@ fn wrong_values_are_named_with_line_and_key() {
         ),
         ("[capture]\nexclude = [\"/a/[\"]", "recorder.toml:2: `capture.exclude`: "),
         ("[capture]\nexclude = \"/a\"", "recorder.toml:2: `capture.exclude`: "),
+        (
+            "[redact]\nenabled = true\npatterns = [\n  \"--pin (?P<secret>[0-9]+)\",\n  \"(?P<secret>\",\n]",
+            "recorder.toml:3: `redact.patterns`: pattern 2, `(?P<secret>`: unclosed group",
+        ),
+        (
+            "[redact]\npatterns = [\"pin\"]",
+            "recorder.toml:2: `redact.patterns`: pattern 1, `pin`: it has no group",
+        ),
+        ("[redact]\npatterns = [3]", "recorder.toml:2: `redact.patterns`: "),
+        ("[redact]\nenabled = \"on\"", "recorder.toml:2: `redact.enabled`: "),
         ("store = 1", "recorder.toml:1: `store`: "),
         ("[store\n", "recorder.toml:1: "),
     ];

@@ -25,6 +25,8 @@ pub struct Frame {
     pub t_last: i64,
     /// Events lost so far.
     pub lost_total: u64,
+    /// Whether it has an event that must not wait: a checkpoint over it is signed at once.
+    pub urgent: bool,
 }
 
 impl Frame {
@@ -44,6 +46,7 @@ impl Frame {
     pub fn clear(&mut self) {
         self.lines.clear();
         self.ends.clear();
+        self.urgent = false;
     }
 }
 
@@ -117,6 +120,7 @@ impl Builder {
         self.frame.ends.push(u32::try_from(self.frame.lines.len()).unwrap_or(u32::MAX));
         self.frame.t_first = self.frame.t_first.min(wall);
         self.frame.t_last = self.frame.t_last.max(wall);
+        self.frame.urgent |= delay == 0;
         self.deadline = self.deadline.min(mono.saturating_add(delay));
     }
 

@@ -5,12 +5,17 @@ use super::sink::{Closed, Sink};
 use crate::capture::ring::{boot_ns, wall_ns};
 use crate::event::Event;
 use crate::event::json::{LineContext, Writer};
+use crate::redact::Redactor;
 use crate::store::StoreError;
+
+/// Longest silence of the store, boot-clock ns: without events a frame says that the recorder lives.
+const HEARTBEAT_NS: u64 = 10_000_000_000;
 
 /// The numbered lines of this host's log, on their way to disk.
 pub struct Lines {
     sink: Sink,
     json: Writer,
+    redactor: Option<Redactor>,
     builder: Builder,
     boot: String,
     next_seq: u64,
@@ -19,6 +24,8 @@ pub struct Lines {
     pub lost: u64,
     /// Wall clock minus boot clock, ns.
     offset: i64,
+    /// When the sink last got something, boot-clock ns.
+    handed: u64,
 }
 
 impl Lines {
@@ -27,7 +34,14 @@ impl Lines {
     pub fn new(sink: Sink, boot: &str, next_seq: u64) -> Self {
         let (json, builder) = (Writer::default(), Builder::new(Frame::default()));
         let boot = boot.to_owned();
-        Self { sink, json, builder, boot, next_seq, written: 0, lost: 0, offset: clock_offset() }
+        let (offset, handed) = (clock_offset(), boot_ns());
+        Self { sink, json, redactor: None, builder, boot, next_seq, written: 0, lost: 0, offset, handed }
+    }
+
+    /// With the rules that blank secrets; without them a line says what the event says.
+    #[must_use]
+    pub fn with_redactor(self, redactor: Option<Redactor>) -> Self {
+        Self { redactor, ..self }
     }
 
     /// Looks at the wall clock again, because it can be set; once for each batch is enough.
@@ -60,19 +74,29 @@ impl Lines {
     pub fn write(&mut self, event: &Event<'_>) -> Result<(), Closed> {
         let wall = i64::try_from(event.mono).unwrap_or(i64::MAX).saturating_add(self.offset);
         let context = LineContext { seq: self.next_seq, wall_ns: wall, boot: &self.boot };
-        self.json.append(self.builder.lines(), &context, event);
+        // Here and nowhere else, so that no event gets past it.
+        let redacted = self.redactor.as_ref().and_then(|redactor| redactor.redact(self.next_seq, event));
+        self.json.append(self.builder.lines(), &context, redacted.as_ref().unwrap_or(event));
         self.builder.end_line(delay_ns(event.kind, event.flags), event.mono, wall);
         self.next_seq += 1;
         self.written += 1;
         if self.builder.is_full() { self.flush() } else { Ok(()) }
     }
 
-    /// Hands the frame over when it is due.
+    /// Hands the frame over when it is due, or a heartbeat when there was nothing for long.
     ///
     /// # Errors
     /// [`Closed`] when the store takes no more.
     pub fn flush_if_due(&mut self) -> Result<(), Closed> {
-        if self.builder.is_due(boot_ns()) { self.flush() } else { Ok(()) }
+        let now = boot_ns();
+        if self.builder.is_due(now) {
+            return self.flush();
+        }
+        if self.builder.is_empty() && now.saturating_sub(self.handed) >= HEARTBEAT_NS {
+            self.handed = now;
+            return self.sink.heartbeat(self.lost);
+        }
+        Ok(())
     }
 
     /// Hands over what there is.
@@ -83,6 +107,7 @@ impl Lines {
         if self.builder.is_empty() {
             return Ok(());
         }
+        self.handed = boot_ns();
         let frame = self.builder.take(self.lost, self.sink.buffers());
         self.sink.send(frame)
     }

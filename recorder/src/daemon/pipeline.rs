@@ -171,3 +171,82 @@ impl Pipeline {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use recorder_common::kind::Kind;
+    use recorder_common::sample::flag;
+    use recorder_common::text::{TEXT_CUT, Tag};
+
+    use super::*;
+    use crate::capture::ring::wall_ns;
+    use crate::config::Redact;
+    use crate::daemon::sink::Sink;
+    use crate::enrich::procfs::tests::FakeProc;
+    use crate::event::record::Record;
+    use crate::event::sample_bytes::Builder;
+    use crate::redact::Redactor;
+    use crate::redact::commitment::{Place, hex, opens, unhex};
+    use crate::store::directory::Directory;
+    use crate::store::salt_key;
+    use crate::store::writer::{Immutable, Options, Writer};
+
+    /// What is on disk after these samples went through the pipeline.
+    fn recorded(folder: &std::path::Path, rules: &Redact, samples: &[Vec<u8>]) -> Vec<u8> {
+        let (store, state) = (folder.join("log"), folder.join("state"));
+        let options = Options { immutable: Immutable::Off, ..Options::new([7; 16], wall_ns()) };
+        let (writer, recovery) = Writer::open(&store, &state, options).unwrap();
+        let shared = Shared::new(&store, "0a1b2c3d", recovery.next_frame);
+        let sink = Sink::start(writer, Arc::clone(&shared), wall_ns).unwrap();
+        let redactor = Redactor::new(rules, salt_key::load_or_make(&state).unwrap()).unwrap();
+        let lines = Lines::new(sink, "0a1b2c3d", recovery.next_seq).with_redactor(Some(redactor));
+        let fake = FakeProc::new();
+        let mut pipeline = Pipeline::new(lines, Enricher::new(fake.directory.path()), shared);
+        for sample in samples {
+            pipeline.take(sample).unwrap();
+        }
+        pipeline.finish("test").unwrap();
+        let segments = Directory::open(&store).unwrap().segments().to_vec();
+        segments
+            .iter()
+            .flat_map(|segment| zstd::decode_all(&*std::fs::read(&segment.path).unwrap()).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_secret_in_a_sample_never_reaches_the_disk() {
+        let exec = |kind: Kind, result, flags, argv: &[u8]| {
+            let argc = argv.iter().filter(|&&byte| byte == 0).count() as u64;
+            let sample = Builder::new(kind as u16).result(result).args([argc, 0, 0, 0]);
+            sample.text(Tag::Given, 0, b"/bin/app").text(Tag::Argv, flags, argv).bytes()
+        };
+        let samples = [
+            exec(Kind::Exec, 0, 0, b"mysql\0-ppw-one-1\0db\0"),
+            exec(Kind::ExecFailed, -2, 0, b"app\0--token\0pw-two-\xff\xe92\0"),
+            exec(Kind::Exec, 0, TEXT_CUT, b"app\0--password=pw-three-"),
+            exec(Kind::Exec, 0, 0, b"app\0--pin\0pw-four-4\0"),
+            exec(Kind::Exec, 0, 0, b"mkdir\0-p\0/srv\0"),
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let rules = Redact { patterns: vec!["--pin (?P<secret>\\S+)".to_owned()], ..Redact::default() };
+        let text = recorded(folder.path(), &rules, &samples);
+        assert!(memchr::memmem::find(&text, b"pw-").is_none(), "{}", String::from_utf8_lossy(&text));
+
+        let key = salt_key::load(&folder.path().join("state")).unwrap().unwrap();
+        let lines: Vec<_> = text.split_inclusive(|&byte| byte == b'\n').collect();
+        let records: Vec<_> = lines.iter().map(|line| Record::parse(line).unwrap()).collect();
+        let secrets: [&[u8]; 4] = [b"pw-one-1", b"pw-two-\xff\xe92", b"pw-three-3", b"pw-four-4"];
+        for (record, secret) in records.iter().zip(secrets) {
+            assert!(record.has_flag("redacted"), "{}", record.line);
+            let list = record.value("redacted").unwrap();
+            let salt = key.salt(Place { seq: record.seq, mono: record.mono, index: 0 });
+            let commitment = unhex(list[0]["commitment"].as_str().unwrap()).unwrap();
+            assert_eq!(list[0]["salt_key"], hex(&key.id()));
+            assert!(opens(&commitment, &salt, secret, list[0]["cut"] == true).is_some(), "{}", record.line);
+            assert!(opens(&commitment, &salt, b"another", list[0]["cut"] == true).is_none());
+        }
+        assert_eq!(records[4].kind, Some(Kind::Exec));
+        assert!(records[4].value("redacted").is_none() && records[4].flags.is_empty());
+        assert_eq!(flag::WORDS.iter().filter(|(bit, _)| *bit == flag::REDACTED).count(), 1);
+    }
+}

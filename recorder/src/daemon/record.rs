@@ -21,8 +21,10 @@ use crate::capture::{Capture, ProbeRow, Sizes, State};
 use crate::config::Config;
 use crate::enrich::Enricher;
 use crate::enrich::scope::Scope;
+use crate::redact::Redactor;
 use crate::store::access::group_id;
 use crate::store::medium::{Files, Medium};
+use crate::store::salt_key;
 use crate::store::writer::{self, Immutable, Recovery, Writer};
 
 /// zstd level of the payloads: the budget is CPU before bytes.
@@ -56,6 +58,7 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     let (sealer, mut helper) = start_sealer(config)?.unzip();
     let (writer, recovery) = open_store(config, &boot, sealer)?;
     tell_recovery(&config.store.dir, &recovery);
+    let redactor = redactor(config)?;
     let shared = Shared::new(&config.store.dir, &boot, recovery.next_frame);
     let mut capture = Capture::start(sizes(config)?)?;
     shared.set_probes(capture.rows().iter().map(Probe::from).collect());
@@ -67,7 +70,7 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     let enricher = Enricher::new(Path::new("/proc"))
         .with_scope(scope)
         .guarding(&config.store.dir, helper.as_ref().map(Process::pid));
-    let lines = Lines::new(sink, &boot, recovery.next_seq);
+    let lines = Lines::new(sink, &boot, recovery.next_seq).with_redactor(redactor);
     let mut pipeline = Pipeline::new(lines, enricher, Arc::clone(&shared));
     let beginning = Beginning { boot: &boot, failure: last_failure.recall(), memory_locked };
     begin(&mut pipeline, config, &recovery, (&beginning, capture.rows()))?;
@@ -151,6 +154,15 @@ fn open_store(config: &Config, boot: &str, sealer: Option<Sealer>) -> Result<(Wr
     Ok(Writer::open_on(&config.store.dir, &config.store.state_dir, options, between)?)
 }
 
+/// The rules that blank secrets, with the key in the state directory; none when the configuration wants none.
+fn redactor(config: &Config) -> Result<Option<Redactor>> {
+    if !config.redact.enabled {
+        tracing::warn!("redact.enabled is false: secrets in command lines are recorded as they are");
+        return Ok(None);
+    }
+    Ok(Some(Redactor::new(&config.redact, salt_key::load_or_make(&config.store.state_dir)?)?))
+}
+
 /// The configured group. A host without it (a trial, a build machine) still records, for root's eyes.
 fn readers(group: &str) -> Option<u32> {
     let id = group_id(group);
@@ -170,6 +182,9 @@ fn sizes(config: &Config) -> Result<Sizes> {
 fn tell_recovery(store: &Path, recovery: &Recovery) {
     if let Some(damage) = &recovery.damage {
         tracing::error!(store = %store.display(), damage, "the last segment is damaged; run `recorder verify`");
+    }
+    if let Some(why) = &recovery.no_tiles {
+        tracing::error!(store = %store.display(), why, "the tree of the store does not hold; run `recorder verify`");
     }
     if !recovery.clean {
         tracing::warn!(torn_bytes = recovery.torn_bytes, "the last recorder did not stop in order");

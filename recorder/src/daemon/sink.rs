@@ -3,18 +3,30 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use super::control::{FrameStored, Shared};
 use super::frame::Frame;
-use crate::store::StoreError;
 use crate::store::writer::Writer;
+use crate::store::{Appended, StoreError};
 
 /// Frames that wait for the disk before the reader of the rings waits too.
 const QUEUE: usize = 16;
 
+/// Oldest that a checkpoint may be; a heartbeat comes as often.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(9);
+
+/// What the writing thread is asked for.
+enum Work {
+    /// Make these events durable.
+    Frame(Frame),
+    /// Write that there was nothing to record; so many events are lost in total.
+    Heartbeat(u64),
+}
+
 /// The writing end: frames go in, empty buffers come back.
 pub struct Sink {
-    frames: SyncSender<Frame>,
+    work: SyncSender<Work>,
     buffers: Receiver<Frame>,
     thread: JoinHandle<Result<(), StoreError>>,
 }
@@ -29,14 +41,14 @@ impl Sink {
     /// # Errors
     /// When the system refuses another thread.
     pub fn start(writer: Writer, shared: Arc<Shared>, wall: fn() -> i64) -> std::io::Result<Self> {
-        let (frames, incoming) = sync_channel::<Frame>(QUEUE);
+        let (work, incoming) = sync_channel(QUEUE);
         let (give_back, buffers) = sync_channel::<Frame>(QUEUE);
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
             write_all(writer, &incoming, &give_back, &shared, wall).inspect_err(|error| {
                 shared.set_failure(&error.to_string());
             })
         })?;
-        Ok(Self { frames, buffers, thread })
+        Ok(Self { work, buffers, thread })
     }
 
     /// Hands a frame over; waits when the disk is behind.
@@ -44,7 +56,15 @@ impl Sink {
     /// # Errors
     /// [`Closed`] once the writer has failed.
     pub fn send(&self, frame: Frame) -> Result<(), Closed> {
-        self.frames.send(frame).map_err(|_| Closed)
+        self.work.send(Work::Frame(frame)).map_err(|_| Closed)
+    }
+
+    /// Has a heartbeat written, unless frames go to disk anyway.
+    ///
+    /// # Errors
+    /// [`Closed`] once the writer has failed.
+    pub fn heartbeat(&self, lost_total: u64) -> Result<(), Closed> {
+        self.work.send(Work::Heartbeat(lost_total)).map_err(|_| Closed)
     }
 
     /// Buffers that were used before, or new ones.
@@ -58,33 +78,40 @@ impl Sink {
     /// # Errors
     /// The first error of the writer.
     pub fn finish(self) -> Result<(), StoreError> {
-        drop(self.frames);
+        drop(self.work);
         self.thread.join().unwrap_or(Err(StoreError::Input("the writing thread panicked")))
     }
 }
 
 fn write_all(
     mut writer: Writer,
-    incoming: &Receiver<Frame>,
+    incoming: &Receiver<Work>,
     give_back: &SyncSender<Frame>,
     shared: &Shared,
     wall: fn() -> i64,
 ) -> Result<(), StoreError> {
-    let mut waiting = Vec::with_capacity(QUEUE);
-    while let Ok(frame) = incoming.recv() {
-        waiting.push(frame);
-        waiting.extend(incoming.try_iter().take(QUEUE - 1));
+    let mut waiting: Vec<Frame> = Vec::with_capacity(QUEUE);
+    let mut signed = None;
+    while let Ok(work) = incoming.recv() {
+        let mut beat = None;
+        for work in std::iter::once(work).chain(incoming.try_iter().take(QUEUE - 1)) {
+            match work {
+                Work::Frame(frame) => waiting.push(frame),
+                Work::Heartbeat(lost_total) => beat = Some(lost_total),
+            }
+        }
         let inputs: Vec<_> = waiting.iter().map(Frame::as_input).collect();
-        let stored = writer.append_all(&inputs)?;
-        for (frame, stored) in waiting.iter().zip(&stored) {
-            shared.frame_stored(&FrameStored {
-                frame_no: stored.frame_no,
-                events: u64::from(stored.count),
-                bytes: stored.length,
-                segment: &stored.segment,
-                t_first: frame.t_first,
-                now: wall(),
-            });
+        match beat.filter(|_| inputs.is_empty()) {
+            Some(lost_total) => tell(shared, &[writer.heartbeat(wall(), lost_total)?], |_| None, wall()),
+            None => {
+                let stored = writer.append_all(&inputs)?;
+                tell(shared, &stored, |index| waiting.get(index).map(|frame| frame.t_first), wall());
+            }
+        }
+        let urgent = waiting.iter().any(|frame| frame.urgent);
+        if urgent || signed.is_none_or(|signed: Instant| signed.elapsed() >= CHECKPOINT_EVERY) {
+            checkpoint(&mut writer);
+            signed = Some(Instant::now());
         }
         for frame in waiting.drain(..) {
             // A full return queue only costs a new allocation later.
@@ -92,4 +119,25 @@ fn write_all(
         }
     }
     writer.close(wall())
+}
+
+/// Signs a checkpoint over what is durable. Without one recording goes on; whoever waits for it sees how old it is.
+fn checkpoint(writer: &mut Writer) {
+    if let Err(error) = writer.checkpoint() {
+        tracing::warn!(%error, "no checkpoint was written");
+    }
+}
+
+/// Tells readers what is durable now. `t_first` is the time of a frame's first event.
+fn tell(shared: &Shared, stored: &[Appended], t_first: impl Fn(usize) -> Option<i64>, now: i64) {
+    for (index, stored) in stored.iter().enumerate() {
+        shared.frame_stored(&FrameStored {
+            frame_no: stored.frame_no,
+            events: u64::from(stored.count),
+            bytes: stored.length,
+            segment: &stored.segment,
+            t_first: t_first(index).unwrap_or(now),
+            now,
+        });
+    }
 }

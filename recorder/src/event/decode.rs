@@ -3,6 +3,8 @@
 
 mod file;
 
+use std::borrow::Cow;
+
 use recorder_common::sample::{COMM_LEN, PAM_CALL, flag, pam};
 use recorder_common::text::Tag;
 
@@ -291,7 +293,7 @@ fn exec<'a>(event: &mut Event<'a>, numbers: &Numbers, texts: &Texts<'a>) -> Exec
     };
     let exe = texts.get(Tag::Exe).and_then(|text| take(path::walked(text)));
     let cwd = texts.get(Tag::Cwd).and_then(|text| take(path::walked(text)));
-    let argv: Vec<&[u8]> = texts.bytes(Tag::Argv).map(arguments).unwrap_or_default();
+    let argv: Vec<Cow<'_, [u8]>> = texts.bytes(Tag::Argv).map(arguments).unwrap_or_default();
     let argc = numbers.value(0);
     let file = texts.bytes(Tag::Given).unwrap_or_default();
     let interp = texts.bytes(Tag::Interp).filter(|&interp| interp != file);
@@ -302,7 +304,7 @@ fn exec<'a>(event: &mut Event<'a>, numbers: &Numbers, texts: &Texts<'a>) -> Exec
     if let Some(task) = &mut event.task {
         task.exe = exe;
     }
-    Exec { argv, argc, cwd, file, interp, inode: numbers.inode }
+    Exec { argv, argc, redacted: Vec::new(), cwd, file, interp, inode: numbers.inode }
 }
 
 /// Marks an event with a text that was cut, or that the kernel itself could read and the probe could not.
@@ -316,11 +318,11 @@ fn flag_incomplete(event: &mut Event<'_>, texts: &Texts<'_>, tags: &[Tag]) {
 }
 
 /// Arguments, each ended by NUL; the last one may have lost its NUL to a cut.
-fn arguments(block: &[u8]) -> Vec<&[u8]> {
+fn arguments(block: &[u8]) -> Vec<Cow<'_, [u8]>> {
     if block.is_empty() {
         return Vec::new();
     }
-    block.strip_suffix(b"\0").unwrap_or(block).split(|&byte| byte == 0).collect()
+    block.strip_suffix(b"\0").unwrap_or(block).split(|&byte| byte == 0).map(Cow::Borrowed).collect()
 }
 
 fn exit(numbers: &Numbers) -> Result<Exit, DecodeError> {

@@ -5,7 +5,7 @@ use recorder_common::sample::flag;
 
 use super::clock::Clock;
 use super::text::push_json;
-use super::{Body, Event, Exec, Exit, File, Fork, Inode, Login, Task, Value, errno, signal};
+use super::{Body, Event, Exec, Exit, File, Fork, Inode, Login, Redaction, Task, Value, errno, signal};
 
 /// What a line says beyond its event.
 #[derive(Clone, Copy, Debug)]
@@ -94,11 +94,33 @@ fn push_exec(out: &mut Vec<u8>, exec: &Exec<'_>) {
     }
     out.push(b']');
     number(out, b",\"argc\":", exec.argc);
+    push_redacted(out, &exec.redacted);
     text_or_null(out, b",\"cwd\":", exec.cwd.as_deref());
     text_or_null(out, b",\"file\":", Some(exec.file));
     text_or_null(out, b",\"interp\":", exec.interp);
     if let Some(inode) = exec.inode {
         push_identity(out, inode);
+    }
+}
+
+fn push_redacted(out: &mut Vec<u8>, redacted: &[Redaction]) {
+    for (index, redaction) in redacted.iter().enumerate() {
+        out.extend_from_slice(if index == 0 { b",\"redacted\":[{" } else { b",{" });
+        out.extend_from_slice(b"\"argument\":");
+        push_number(out, redaction.argument.into());
+        number(out, b",\"at\":", redaction.at.into());
+        text(out, b",\"rule\":", Some(redaction.rule.as_bytes()));
+        if redaction.is_cut {
+            out.extend_from_slice(b",\"cut\":true");
+        }
+        out.extend_from_slice(b",\"salt_key\":\"");
+        push_hex(out, &redaction.key);
+        out.extend_from_slice(b"\",\"commitment\":\"");
+        push_hex(out, &redaction.commitment);
+        out.extend_from_slice(b"\"}");
+    }
+    if !redacted.is_empty() {
+        out.push(b']');
     }
 }
 
@@ -259,6 +281,14 @@ fn push_radix(out: &mut Vec<u8>, value: u64, bits: u32) {
     for place in (0..digits).rev() {
         let digit = (value >> (place * bits)) & ((1 << bits) - 1);
         out.push(b"0123456789abcdef".get(digit as usize).copied().unwrap_or(b'0'));
+    }
+}
+
+fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            out.push(b"0123456789abcdef".get(usize::from(digit)).copied().unwrap_or(b'0'));
+        }
     }
 }
 

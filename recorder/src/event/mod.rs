@@ -101,9 +101,11 @@ pub enum Body<'a> {
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Exec<'a> {
     /// Arguments that fitted; `argc` tells how many there were.
-    pub argv: Vec<&'a [u8]>,
+    pub argv: Vec<Cow<'a, [u8]>>,
     /// Number of arguments.
     pub argc: u64,
+    /// Secrets that were blanked in `argv`.
+    pub redacted: Vec<Redaction>,
     /// Absolute working directory.
     pub cwd: Option<Cow<'a, [u8]>>,
     /// File name as given.
@@ -112,6 +114,23 @@ pub struct Exec<'a> {
     pub interp: Option<&'a [u8]>,
     /// The executable's identity.
     pub inode: Option<Inode>,
+}
+
+/// A secret that was blanked in an argument, and what proves later what it was; see [`crate::redact`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redaction {
+    /// Index of the argument.
+    pub argument: u32,
+    /// Where in the written argument the blank begins, bytes.
+    pub at: u32,
+    /// The rule that found it.
+    pub rule: &'static str,
+    /// The probe's room ended inside it: the commitment is over its beginning.
+    pub is_cut: bool,
+    /// Which key the salt is derived from.
+    pub key: [u8; 4],
+    /// `SHA-256(salt || secret)`.
+    pub commitment: [u8; 32],
 }
 
 /// A new process or thread.

@@ -1,10 +1,12 @@
 #![doc = include_str!("../../../docs/format.md")]
 
 mod frame;
+mod seal;
 mod segment;
 mod torn;
 
-pub use frame::{FrameHeader, FrameKind, frame_flag, reserved_kind};
+pub use frame::{FrameHeader, FrameKind, frame_flag};
+pub use seal::Seal;
 pub use segment::{Previous, SegmentHeader, segment_flag};
 pub use torn::is_torn;
 
@@ -20,8 +22,10 @@ pub const MAX_PAYLOAD: u32 = MAX_RAW + (MAX_RAW >> 8) + 64;
 pub const MAX_RATIO: u32 = 1 << 14;
 /// Length of a frame header with its skippable prefix.
 pub const FRAME_HEADER: usize = 268;
-/// Longest frame.
-pub const MAX_FRAME: u64 = FRAME_HEADER as u64 + MAX_PAYLOAD as u64;
+/// Most bytes of a seal's payload: checkpoint and index of a segment.
+pub const MAX_SEAL: u32 = 16 << 20;
+/// Longest frame: a seal.
+pub const MAX_FRAME: u64 = FRAME_HEADER as u64 + MAX_SEAL as u64;
 /// Length of a segment header without frontier nodes.
 pub const SEGMENT_HEADER: usize = 384;
 /// Longest segment header.
@@ -29,8 +33,10 @@ pub const MAX_SEGMENT_HEADER: usize = SEGMENT_HEADER + 64 * 32;
 
 const SEGMENT_SKIPPABLE: u32 = 0x184D_2A50;
 const FRAME_SKIPPABLE: u32 = 0x184D_2A51;
+const SEAL_SKIPPABLE: u32 = 0x184D_2A52;
 const SEGMENT_MAGIC: [u8; 4] = *b"KRS1";
 const FRAME_MAGIC: [u8; 4] = *b"KRF1";
+const SEAL_MAGIC: [u8; 4] = *b"KRX1";
 const PREFIX: usize = 8;
 const LEAF: usize = 192;
 const TRAILER: usize = 64 + 4;
@@ -70,6 +76,9 @@ pub enum FormatError {
     /// The payload's digest.
     #[error("the payload does not have the SHA-256 that its header states")]
     PayloadHash,
+    /// A seal's payload that is not checkpoint and index in their frame.
+    #[error("the payload of the seal is not exactly a checkpoint and an index")]
+    SealShape,
     /// Not exactly one plain zstd frame.
     #[error("the payload is not exactly one zstd frame with content size and checksum")]
     PayloadShape,

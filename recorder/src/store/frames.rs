@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::format::{self, FRAME_HEADER, FormatError, FrameHeader, MAX_FRAME};
+use super::format::{self, FRAME_HEADER, FormatError, FrameHeader, FrameKind, MAX_FRAME};
 use super::{StoreError, Torn, payload};
 use crate::chain::sha256;
 
@@ -18,17 +18,45 @@ pub struct Frame {
     pub header: FrameHeader,
     /// Where the frame begins in the segment.
     pub offset: u64,
-    /// One zstd frame of event lines.
+    /// One zstd frame of event lines, or a seal; empty where it was not asked for.
     pub payload: Vec<u8>,
 }
 
 impl Frame {
-    /// Replaces `into` by the event lines.
+    /// Replaces `into` by the event lines; by nothing when it is a seal.
     ///
     /// # Errors
     /// When the payload does not give what the header states.
     pub fn decompress(&self, into: &mut Vec<u8>) -> Result<(), FormatError> {
+        if self.header.is_seal() {
+            into.clear();
+            return Ok(());
+        }
         payload::unpack(&self.payload, self.header.raw_len, into)
+    }
+}
+
+/// Which payloads are read, and checked against their digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Payloads {
+    /// None.
+    Skipped,
+    /// Those that tell what retention removed.
+    Tombs,
+    /// Those with events.
+    Events,
+    /// Those of seals too.
+    All,
+}
+
+impl Payloads {
+    fn has(self, kind: FrameKind) -> bool {
+        match self {
+            Self::Skipped => false,
+            Self::Tombs => kind == FrameKind::Tomb,
+            Self::Events => kind != FrameKind::Seal,
+            Self::All => true,
+        }
     }
 }
 
@@ -36,7 +64,7 @@ impl Frame {
 #[expect(clippy::large_enum_variant, reason = "one at a time is alive, and almost all are frames")]
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// A whole frame; without payload when only the header was asked for.
+    /// A whole frame; without payload where that was not asked for.
     Frame(Frame),
     /// The end of the file.
     End,
@@ -88,7 +116,7 @@ impl Frames {
             let window = self.read(from, 1 << 20)?;
             for found in memchr::memmem::find_iter(&window, &pattern) {
                 self.seek(from + found as u64);
-                if matches!(self.step(true)?, Step::Frame(_)) {
+                if matches!(self.step(Payloads::All)?, Step::Frame(_)) {
                     return Ok(true);
                 }
             }
@@ -102,10 +130,10 @@ impl Frames {
     }
 
     /// Looks at what is at the current offset and stays there.
-    pub(crate) fn step(&self, with_payload: bool) -> Result<Step, StoreError> {
+    pub(crate) fn step(&self, payloads: Payloads) -> Result<Step, StoreError> {
         let mut length = self.length()?;
         for _ in 1..LOOKS {
-            let step = self.look(with_payload, length)?;
+            let step = self.look(payloads, length)?;
             let grown = self.length()?;
             // A file that grew while it was read says nothing about a tail that was not whole.
             if grown == length || matches!(step, Step::Frame(_)) {
@@ -113,17 +141,17 @@ impl Frames {
             }
             length = grown;
         }
-        self.look(with_payload, length)
+        self.look(payloads, length)
     }
 
-    fn look(&self, with_payload: bool, length: u64) -> Result<Step, StoreError> {
+    fn look(&self, payloads: Payloads, length: u64) -> Result<Step, StoreError> {
         let rest = length.saturating_sub(self.offset);
         if rest == 0 {
             return Ok(Step::End);
         }
         let why = match FrameHeader::decode(&self.read(self.offset, FRAME_HEADER)?) {
             Ok(header) if header.frame_len() <= rest => {
-                if !with_payload {
+                if !payloads.has(header.kind) {
                     return Ok(Step::Frame(Frame { header, offset: self.offset, payload: Vec::new() }));
                 }
                 let payload = self.read(self.offset + FRAME_HEADER as u64, header.payload_len as usize)?;

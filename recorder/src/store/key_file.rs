@@ -8,10 +8,10 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
 
-use super::access::{check_owner, make_directory};
+use super::access::make_directory;
 use super::medium::{make_append_only, share};
 use super::writer::Immutable;
-use super::{ORIGIN_FILE, StoreError};
+use super::{ORIGIN_FILE, StoreError, secret_file};
 use crate::chain::key::{OriginKey, OriginPublic};
 
 const KEY_FILE: &str = "origin.key";
@@ -27,41 +27,21 @@ pub(crate) fn load_or_make(
 ) -> Result<OriginKey, StoreError> {
     make_directory(state_dir, readers)?;
     let path = state_dir.join(KEY_FILE);
-    let no_follow = OFlags::NOFOLLOW.bits().cast_signed();
-    match OpenOptions::new().read(true).custom_flags(no_follow).open(&path) {
-        Ok(file) => load(&file, &path),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(StoreError::io(&path, "opening the origin key")(error))
-        }
-        Err(_) if used => {
-            let what = format!(
-                "it has segments, but their private key {} is missing; restore the key, or move the store away to begin a \
-                 new log under a new key",
-                path.display()
-            );
-            Err(StoreError::Unusable { path: store.to_owned(), what })
-        }
-        Err(_) => make(state_dir, &path),
+    if let Some(text) = secret_file::read(&path)? {
+        return OriginKey::from_private_text(&text).map_err(|source| StoreError::Key { path, source });
     }
+    if used {
+        let what = format!(
+            "it has segments, but their private key {} is missing; restore the key, or move the store away to begin a \
+             new log under a new key",
+            path.display()
+        );
+        return Err(StoreError::Unusable { path: store.to_owned(), what });
+    }
+    make(&path)
 }
 
-fn load(file: &File, path: &Path) -> Result<OriginKey, StoreError> {
-    check_owner(file, path)?;
-    let mode = file.metadata().map_err(StoreError::io(path, "reading the mode"))?.mode();
-    if mode & 0o077 != 0 {
-        return Err(StoreError::Access {
-            path: path.to_owned(),
-            what: format!("its mode is {:04o}: others may have read the private key", mode & 0o7777),
-            mend: format!("chmod 0600 '{}'", path.display()),
-        });
-    }
-    let mut text = Zeroizing::new(String::new());
-    file.take(MAX_KEY).read_to_string(&mut text).map_err(StoreError::io(path, "reading the origin key"))?;
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    OriginKey::from_private_text(line).map_err(|source| StoreError::Key { path: path.to_owned(), source })
-}
-
-fn make(state_dir: &Path, path: &Path) -> Result<OriginKey, StoreError> {
+fn make(path: &Path) -> Result<OriginKey, StoreError> {
     let mut seed = Zeroizing::new([0; 32]);
     getrandom::fill(seed.as_mut()).map_err(|error| StoreError::Unusable {
         path: path.to_owned(),
@@ -69,17 +49,7 @@ fn make(state_dir: &Path, path: &Path) -> Result<OriginKey, StoreError> {
     })?;
     let key = OriginKey::from_seed(&origin_name(), &seed)
         .map_err(|source| StoreError::Key { path: path.to_owned(), source })?;
-    // Written beside and renamed: a crash leaves a whole key or none.
-    let beside = state_dir.join("origin.key.new");
-    let mut text = key.to_private_text();
-    text.push('\n');
-    let written = std::fs::remove_file(&beside)
-        .or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
-        .and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside))
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&beside, path))
-        .and_then(|()| File::open(state_dir)?.sync_all());
-    written.map_err(StoreError::io(path, "writing the origin key"))?;
+    secret_file::write(path, &key.to_private_text())?;
     Ok(key)
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{IFlags, Mode, OFlags};
 
 use super::StoreError;
+use super::fixed::Place;
 use super::writer::Immutable;
 
 /// Where segments go.
@@ -37,6 +38,13 @@ pub trait Medium: Send {
     /// # Errors
     /// What the system says.
     fn sync_directory(&mut self) -> io::Result<()>;
+
+    /// Makes the file `name` (folders on the way too) with these bytes, which stay for good, and returns when it is
+    /// durable. What a crash left of such a file is written again.
+    ///
+    /// # Errors
+    /// When it can't be made durable or immutable, or is there with other bytes.
+    fn fix(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError>;
 
     /// Makes the file `name` in the store immutable: it is complete and durable, or what a crash left of it is committed
     /// to by a durable header. Nothing is appended to it any more. A file that is immutable already, or empty, stays as it
@@ -76,6 +84,17 @@ pub enum FlagError {
     /// Whoever sets the flags for us is gone, or refused.
     #[error("{0}")]
     Helper(String),
+}
+
+impl FlagError {
+    /// The store's error for a file.
+    pub(crate) fn about(self, path: &Path, action: &'static str) -> StoreError {
+        let path = path.to_owned();
+        match self {
+            Self::System(source) => StoreError::Io { path, action, source },
+            Self::Helper(why) => StoreError::Unprotected { path, why },
+        }
+    }
 }
 
 /// Puts flags on the files of one store. The daemon has a helper for it, so that it needs no right to do so itself.
@@ -143,11 +162,16 @@ impl Files {
         Self { flags, introduced: false, ..self }
     }
 
-    fn protect(&mut self, name: &str, file: &File, protection: Protection) -> Result<(), FlagError> {
+    fn introduce(&mut self) -> Result<(), FlagError> {
         if !self.introduced {
             self.flags.introduce(self.directory.as_fd())?;
             self.introduced = true;
         }
+        Ok(())
+    }
+
+    fn protect(&mut self, name: &str, file: &File, protection: Protection) -> Result<(), FlagError> {
+        self.introduce()?;
         self.flags.protect(self.directory.as_fd(), name, file.as_fd(), protection)
     }
 
@@ -201,6 +225,12 @@ impl Medium for Files {
         Ok(rustix::fs::fsync(&self.directory)?)
     }
 
+    fn fix(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.introduce().map_err(|error| error.about(&self.path, "making files immutable"))?;
+        let place = Place { directory: self.directory.as_fd(), path: &self.path, immutable: self.immutable };
+        place.write(name, bytes, self.flags.as_mut())
+    }
+
     fn seal(&mut self, name: &str) -> Result<(), StoreError> {
         // Not every file system refuses a descriptor that was opened before the flag was set: ours is closed first.
         self.current.take_if(|(current, _)| current == name);
@@ -216,10 +246,7 @@ impl Medium for Files {
         if length == 0 || protection_of(&file).is_ok_and(|flags| flags.contains(IFlags::IMMUTABLE)) {
             return Ok(());
         }
-        self.protect(name, &file, Protection::Sealed).map_err(|error| match error {
-            FlagError::System(source) => StoreError::Io { path, action: "sealing", source },
-            FlagError::Helper(why) => StoreError::Unprotected { path, why },
-        })
+        self.protect(name, &file, Protection::Sealed).map_err(|error| error.about(&path, "sealing"))
     }
 }
 

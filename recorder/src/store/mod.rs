@@ -1,28 +1,38 @@
 //! Append-only segments on disk: what frames look like, one writer, any number of readers.
 //!
 //! Readers never write and need no lock. Only `writer` and what it calls (`recovery`, `access`, `key_file`, `medium`)
-//! change anything.
+//! change anything, and `salt_key`, which the daemon asks for its key.
 #![forbid(unsafe_code)]
 
 pub(crate) mod access;
+pub mod checkpoint_file;
 pub mod directory;
+mod fixed;
 pub mod format;
 pub(crate) mod frames;
 mod key_file;
 pub mod medium;
+pub(crate) mod options;
 pub mod payload;
 mod position;
 pub mod reader;
 mod recovery;
+pub mod salt_key;
+mod secret_file;
+pub mod tiles;
+pub mod tree_hashes;
 pub mod writer;
 
 use std::path::{Path, PathBuf};
 
+use crate::chain::checkpoint::CheckpointError;
 use crate::chain::key::KeyError;
 use format::FormatError;
 
 /// File with the public origin key, inside the store.
 pub const ORIGIN_FILE: &str = "origin.pub";
+/// File with the newest checkpoint, inside the state directory.
+pub const CHECKPOINT_FILE: &str = "checkpoint";
 
 /// Whole events for one frame, as the pipeline hands them over.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +62,7 @@ pub struct Appended {
     pub frame_no: u64,
     /// Number of its first event.
     pub first_seq: u64,
-    /// Number of events in it.
+    /// Number of events in it; 0 for a heartbeat.
     pub count: u32,
 }
 
@@ -136,6 +146,14 @@ pub enum StoreError {
         /// Why it was refused.
         source: KeyError,
     },
+    /// A checkpoint file that is not one.
+    #[error("{path}: not a checkpoint: {source}", path = path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// Why it was refused.
+        source: CheckpointError,
+    },
     /// The store can't be continued by this writer.
     #[error("{path}: {what}", path = path.display())]
     Unusable {
@@ -143,6 +161,22 @@ pub enum StoreError {
         path: PathBuf,
         /// Why, and what to do.
         what: String,
+    },
+    /// Frames are gone that a checkpoint of this host covers.
+    #[error(
+        "{path}: it has {frames} frames, but this host signed for {signed} ({checkpoint}): the store was cut or set back to an \
+         earlier state; run `recorder verify`, keep both, then move the store and its state directory away to begin a new log \
+         under a new key", path = path.display(), checkpoint = checkpoint.display()
+    )]
+    RolledBack {
+        /// The store.
+        path: PathBuf,
+        /// Frames in it.
+        frames: u64,
+        /// Frames that the checkpoint covers.
+        signed: u64,
+        /// The checkpoint.
+        checkpoint: PathBuf,
     },
     /// An earlier append failed; nothing is written any more.
     #[error("{path}: an earlier write failed, the store is closed until the recorder starts again", path = path.display())]

@@ -45,10 +45,15 @@ impl Packer {
         Ok(&self.payload)
     }
 
-    /// What the last [`pack`](Self::pack) gave.
+    /// Takes out what the last [`pack`](Self::pack) gave; [`reuse`](Self::reuse) saves the next one an allocation.
     #[must_use]
-    pub fn payload(&self) -> &[u8] {
-        &self.payload
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.payload)
+    }
+
+    /// Gives a buffer back.
+    pub fn reuse(&mut self, buffer: Vec<u8>) {
+        self.payload = buffer;
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
-use super::format::{self, MAX_SEGMENT_HEADER, SegmentHeader};
+use super::format::{self, FRAME_HEADER, MAX_SEGMENT_HEADER, Seal, SegmentHeader};
 pub use super::frames::Frame;
-use super::frames::{Frames, Step};
+use super::frames::{Frames, Payloads, Step};
 use super::{StoreError, Torn};
+use crate::chain::note::MAX_NOTE;
 
 /// Reads a segment from its first frame on, or from where [`seek`](Self::seek) puts it.
 #[derive(Debug)]
@@ -53,12 +54,13 @@ impl SegmentReader {
         self.frames.offset()
     }
 
-    /// The next frame; `None` at the end or at a torn tail. On a live store a later call may find more.
+    /// The next frame; `None` at the end or at a torn tail. On a live store a later call may find more. The payload of a
+    /// seal is left unread (and empty).
     ///
     /// # Errors
     /// When the bytes can't be read or are damaged; the reader stays where it is.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, StoreError> {
-        let step = self.frames.step(true)?;
+        let step = self.frames.step(Payloads::Events)?;
         self.advance(step)
     }
 
@@ -67,8 +69,19 @@ impl SegmentReader {
     /// # Errors
     /// As for [`next_frame`](Self::next_frame).
     pub fn next_header(&mut self) -> Result<Option<Frame>, StoreError> {
-        let step = self.frames.step(false)?;
+        let step = self.frames.step(Payloads::Skipped)?;
         self.advance(step)
+    }
+
+    /// The checkpoint in a seal, as it is there; empty when the seal is not one.
+    ///
+    /// # Errors
+    /// When the bytes can't be read.
+    pub fn seal_checkpoint(&self, seal: &Frame) -> Result<Vec<u8>, StoreError> {
+        let start = seal.offset + FRAME_HEADER as u64;
+        let front = self.frames.read(start, Seal::index_offset(0))?;
+        let length = Seal::lengths(&front).map_or(0, |(checkpoint, _)| checkpoint.min(MAX_NOTE));
+        self.frames.read(start + front.len() as u64, length)
     }
 
     /// The torn tail that the last call met.

@@ -9,12 +9,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::directory::{Directory, SegmentFile};
 use super::format::{FrameHeader, Previous, SegmentHeader, segment_flag};
-use super::frames::{Frames, Step};
+use super::frames::{Frames, Payloads, Step};
 use super::position::Position;
 use super::reader::SegmentReader;
-use super::{StoreError, Torn};
-use crate::chain::Hash;
+use super::{CHECKPOINT_FILE, StoreError, Torn, checkpoint_file};
 use crate::chain::key::{Domain, OriginPublic};
+use crate::chain::{Hash, once};
 
 /// Most lost frames whose places in the tree are filled; more can't be in one segment.
 const MAX_MISSING: u64 = 1 << 20;
@@ -61,7 +61,7 @@ pub(super) fn recover(directory: &Directory, key: &OriginPublic) -> Result<Found
     }
     let first = base.as_ref().map_or(0, |(index, _)| *index);
     for segment in segments.get(first..).unwrap_or_default() {
-        let end = found.walk(segment, key)?;
+        let end = found.walk(segment)?;
         found.segment_no = found.segment_no.saturating_add(1);
         if segment == last {
             found.commit_to(segment, end)?;
@@ -75,6 +75,27 @@ pub(super) fn recover(directory: &Directory, key: &OriginPublic) -> Result<Found
         StoreError::Unusable { path: directory.path().to_owned(), what }
     })?;
     Ok(found)
+}
+
+/// Refuses a store that has fewer frames than this host signed a checkpoint for. Going on would give their numbers to
+/// other frames: two checkpoints of one size that contradict each other, for which no honest host can answer.
+pub(super) fn check_size(
+    state_dir: &Path,
+    store: &Path,
+    key: &OriginPublic,
+    frames: u64,
+) -> Result<(), StoreError> {
+    let path = state_dir.join(CHECKPOINT_FILE);
+    let signed = checkpoint_file::read(&path)?.filter(|checkpoint| checkpoint.verify(key).is_ok());
+    match signed {
+        Some(checkpoint) if checkpoint.size() > frames => Err(StoreError::RolledBack {
+            path: store.to_owned(),
+            frames,
+            signed: checkpoint.size(),
+            checkpoint: path,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The last segment whose header is whole and signed; `None` when no segment ever had a whole header.
@@ -101,7 +122,7 @@ fn find_base(
             );
             return Err(StoreError::Unusable { path: store.to_owned(), what });
         }
-        if !key.verifies(Domain::Segment, &header.signed(), &header.signature) {
+        if !is_signed(&header, key, segments.get(..index).and_then(<[_]>::last))? {
             found.damaged(&format!("{}: the signature of its header is wrong", segment.path.display()));
         } else if (header.first_frame, header.attempt) == (segment.first_frame, segment.attempt) {
             return Ok(Some((index, header)));
@@ -115,6 +136,28 @@ fn find_base(
     let what = "no segment header in it holds, so the log can't be continued; verify it, then move it away"
         .to_owned();
     Err(StoreError::Unusable { path: store.to_owned(), what })
+}
+
+/// Whether a header is signed by the key that must sign it. Where the seal that announced that key is not there (any
+/// more), there is nothing to check it with; `verify` says what that means.
+fn is_signed(
+    header: &SegmentHeader,
+    key: &OriginPublic,
+    before: Option<&SegmentFile>,
+) -> Result<bool, StoreError> {
+    let signed = header.signed();
+    if header.starts_epoch() {
+        return Ok(key.verifies(Domain::Segment, &signed, &header.signature));
+    }
+    let Some(Ok(Some(mut reader))) = before.map(|before| SegmentReader::open(&before.path)) else {
+        return Ok(true);
+    };
+    let mut announced = None;
+    // Damage is found when the segment is walked.
+    while let Ok(Some(frame)) = reader.next_header() {
+        announced = frame.header.is_seal().then_some(frame.header.next_pk);
+    }
+    Ok(announced.is_none_or(|key| once::verifies(&key, Domain::Segment, &signed, &header.signature)))
 }
 
 fn length(path: &Path) -> Result<u64, StoreError> {
@@ -147,7 +190,7 @@ impl Found {
         self.position = Position {
             epoch: header.epoch,
             next_seq: header.first_seq,
-            prev_leaf: header.prev_leaf,
+            prev_link: header.link(),
             tree: header.tree.clone(),
         };
         self.segment_no = header.segment_no;
@@ -156,7 +199,7 @@ impl Found {
     }
 
     /// Follows the frames of a segment; gives the end of those that hold without a gap.
-    fn walk(&mut self, segment: &SegmentFile, key: &OriginPublic) -> Result<u64, StoreError> {
+    fn walk(&mut self, segment: &SegmentFile) -> Result<u64, StoreError> {
         self.clean = false;
         self.torn_bytes = 0;
         let mut frames = Frames::open(&segment.path)?;
@@ -179,10 +222,10 @@ impl Found {
             }
         }
         loop {
-            match frames.step(true)? {
+            match frames.step(Payloads::All)? {
                 Step::Frame(frame) => {
                     frames.seek(frame.offset + frame.header.frame_len());
-                    whole &= self.take(&frame.header, &segment.path, key);
+                    whole &= self.take(&frame.header, &segment.path);
                     if whole {
                         valid = frames.offset();
                     }
@@ -208,12 +251,14 @@ impl Found {
 
     /// Moves behind a frame; `false` when it is not the next one. Numbers are never given twice, so a frame behind a hole
     /// still counts; a doubled one does not.
-    fn take(&mut self, header: &FrameHeader, path: &Path, key: &OriginPublic) -> bool {
+    fn take(&mut self, header: &FrameHeader, path: &Path) -> bool {
         let follows = self.position.is_followed_by(header);
         if !follows {
             self.damaged(&format!("{}: frames are missing or doubled", path.display()));
-            if key.verifies(Domain::Frame, &header.leaf(), &header.signature) {
-                self.fill_up_to(header.frame_no, &header.prev_leaf);
+            // The key of a frame behind a hole went with the hole. That its epoch fits must do: a made-up frame can only
+            // make the log skip numbers, and it stays where `verify` finds it.
+            if header.epoch == self.position.epoch {
+                self.fill_up_to(header.frame_no, &header.prev_link);
             }
         }
         if header.frame_no == self.position.next_frame() {
@@ -225,13 +270,13 @@ impl Found {
     }
 
     /// Puts placeholders where frames are missing, so that numbers go on behind them. Only the last missing leaf is known.
-    fn fill_up_to(&mut self, frame_no: u64, prev_leaf: &Hash) {
+    fn fill_up_to(&mut self, frame_no: u64, prev_link: &Hash) {
         let missing = frame_no.saturating_sub(self.position.next_frame());
         if missing > MAX_MISSING {
             return;
         }
         for index in 1..=missing {
-            self.position.tree.push(if index == missing { *prev_leaf } else { [0; 32] });
+            self.position.tree.push(if index == missing { *prev_link } else { [0; 32] });
         }
     }
 

@@ -1,102 +1,36 @@
 //! The one writer of a store: frames in, durable bytes out.
 
-use std::path::{Path, PathBuf};
+mod signer;
+mod tail;
 
-use sha2::{Digest as _, Sha256};
+use std::path::{Path, PathBuf};
 
 use super::access::{self, Lock};
 use super::directory::SegmentFile;
-use super::format::{FRAME_HEADER, FrameHeader, MAX_RAW, Previous, SegmentHeader, frame_flag, segment_flag};
+use super::format::{
+    FRAME_HEADER, FrameKind, MAX_RAW, Previous, Seal, SegmentHeader, frame_flag, segment_flag,
+};
 use super::medium::{Files, Medium};
+pub use super::options::{Immutable, Options, Recovery};
 use super::payload::Packer;
 use super::position::{Draft, Position};
 use super::recovery::{self, Found};
-use super::{Appended, FrameInput, StoreError, key_file};
-use crate::chain::key::{Domain, OriginKey};
+use super::tiles::TileWriter;
+use super::{Appended, FrameInput, StoreError, checkpoint_file, key_file};
+use crate::chain::checkpoint::Checkpoint;
 use crate::chain::tree::{Frontier, leaf_hash};
-
-/// Room that the frame which ends a segment needs: a header and an empty payload.
-const END_FRAME: u64 = FRAME_HEADER as u64 + 16;
-
-/// Whether segments must carry the append-only flag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Immutable {
-    /// Refuse to record where the file system has no such flag.
-    Required,
-    /// Record without it, and say so in each segment header.
-    Off,
-}
-
-/// How to write.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// A segment is ended before it grows beyond this.
-    pub segment_bytes: u64,
-    /// A segment is ended when it is older than this.
-    pub segment_age_ns: i64,
-    /// Append-only flag.
-    pub immutable: Immutable,
-    /// Number of the group that may read a store made now; None leaves it to the group of the daemon.
-    pub readers: Option<u32>,
-    /// zstd level.
-    pub level: i32,
-    /// Kernel's boot id.
-    pub boot_id: [u8; 16],
-    /// Wall time, ns since 1970.
-    pub now: i64,
-}
-
-impl Options {
-    /// What the daemon uses unless configured otherwise.
-    #[must_use]
-    pub const fn new(boot_id: [u8; 16], now: i64) -> Self {
-        Self {
-            segment_bytes: 64 << 20,
-            segment_age_ns: 3_600_000_000_000,
-            immutable: Immutable::Required,
-            readers: None,
-            level: 1,
-            boot_id,
-            now,
-        }
-    }
-}
-
-/// What [`Writer::open`] found, for the daemon to tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recovery {
-    /// Number of the next event.
-    pub next_seq: u64,
-    /// Number of the next frame.
-    pub next_frame: u64,
-    /// Number of this start of the daemon, from 1.
-    pub epoch: u32,
-    /// Whether the store had nothing in it.
-    pub fresh: bool,
-    /// Whether the last recorder ended in order (true for a fresh store).
-    pub clean: bool,
-    /// Length of a torn tail: bytes that were being written at a crash and were never acknowledged.
-    pub torn_bytes: u64,
-    /// What is wrong with the last segment, when it is damaged: this is no crash, someone or something changed it.
-    pub damage: Option<String>,
-    /// Wall time of the last event, ns since 1970.
-    pub last_time: Option<i64>,
-    /// Boot id of the last recorder.
-    pub previous_boot: Option<[u8; 16]>,
-    /// The public origin key line.
-    pub origin: String,
-    /// File name of the new segment.
-    pub segment: String,
-}
+use signer::Signer;
+use tail::Tail;
 
 /// Appends frames. Holds the store's lock until dropped; dropped without [`close`](Self::close) it leaves an unclean end.
 pub struct Writer {
     path: PathBuf,
+    state_dir: PathBuf,
     options: Options,
-    key: OriginKey,
-    medium: Box<dyn Medium>,
+    signer: Signer,
     position: Position,
-    segment: Segment,
+    tail: Tail,
+    tiles: Option<TileWriter>,
     packer: Packer,
     nothing: Vec<u8>,
     inner: Frontier,
@@ -104,17 +38,6 @@ pub struct Writer {
     lost_total: u64,
     latched: bool,
     _lock: Lock,
-}
-
-/// The segment that is being written.
-struct Segment {
-    number: u32,
-    attempt: u16,
-    name: String,
-    first_frame: u64,
-    created: i64,
-    length: u64,
-    hash: Sha256,
 }
 
 impl Writer {
@@ -141,6 +64,7 @@ impl Writer {
             key_file::load_or_make(state_dir, store, !directory.segments().is_empty(), options.readers)?;
         key_file::publish(key.public(), store, options.immutable)?;
         let found = recovery::recover(&directory, key.public())?;
+        recovery::check_size(state_dir, store, key.public(), found.position.next_frame())?;
         let files = Files::new(lock.directory(store)?, store.to_owned(), options.immutable);
         let packing = || StoreError::io(store, "preparing compression");
         let mut packer = Packer::new(options.level).map_err(packing())?;
@@ -149,10 +73,11 @@ impl Writer {
         position.epoch = position.epoch.saturating_add(1);
         let mut writer = Self {
             path: store.to_owned(),
-            key,
-            medium: between(files),
+            state_dir: state_dir.to_owned(),
+            signer: Signer::new(key),
             position,
-            segment: Segment::new(found.segment_no, found.attempt, options.now),
+            tail: Tail::new(store, between(files)),
+            tiles: None,
             packer,
             nothing,
             inner: Frontier::new(),
@@ -162,11 +87,16 @@ impl Writer {
             options,
             _lock: lock,
         };
-        writer.begin_segment(found.previous, found.flags)?;
+        writer.tail.place(found.segment_no, found.attempt, writer.options.now);
+        writer.begin_segment(found.previous, found.flags | segment_flag::EPOCH)?;
         // What a crash left open: the header that commits to it is durable now.
-        let names = directory.segments().iter().filter_map(SegmentFile::name);
-        names.filter(|name| *name != writer.segment.name).try_for_each(|name| writer.medium.seal(name))?;
-        let recovery = writer.recovery(&found);
+        for segment in directory.segments().iter().filter_map(SegmentFile::name) {
+            if segment != writer.tail.name() {
+                writer.tail.seal_earlier(segment)?;
+            }
+        }
+        let no_tiles = writer.keep_tiles()?;
+        let recovery = Recovery { no_tiles, ..writer.recovery(&found) };
         Ok((writer, recovery))
     }
 
@@ -181,9 +111,18 @@ impl Writer {
             damage: found.damage.clone(),
             last_time: found.last_time,
             previous_boot: found.boot_id,
-            origin: self.key.public().to_string(),
-            segment: self.segment.name.clone(),
+            no_tiles: None,
+            origin: self.signer.origin().to_string(),
+            segment: self.tail.name().to_owned(),
         }
+    }
+
+    /// Takes up the tiles of what is there; says why none are kept, when the store does not give its tree any more.
+    fn keep_tiles(&mut self) -> Result<Option<String>, StoreError> {
+        let (tree, immutable) = (&self.position.tree, self.options.immutable);
+        let (tiles, why) = TileWriter::open(&self.path, tree, immutable, self.tail.medium())?;
+        self.tiles = Some(tiles);
+        Ok(why)
     }
 
     /// Number of the next event.
@@ -218,12 +157,60 @@ impl Writer {
         })
     }
 
+    /// Appends a frame without events, durable when this returns: the recorder lives and had nothing to record.
+    ///
+    /// # Errors
+    /// As for [`append`](Self::append).
+    pub fn heartbeat(&mut self, now: i64, lost_total: u64) -> Result<Appended, StoreError> {
+        self.latching(|writer| {
+            writer.lost_total = writer.lost_total.max(lost_total);
+            let length = FRAME_HEADER + writer.nothing.len();
+            if writer.must_rotate(length as u64, now) {
+                writer.rotate(now)?;
+            }
+            let draft = Draft::empty(FrameKind::Heartbeat, now, writer.lost_total);
+            let nothing = std::mem::take(&mut writer.nothing);
+            let put = writer.put_frame(draft, &nothing);
+            writer.nothing = nothing;
+            writer.sync()?;
+            put
+        })
+    }
+
+    /// Signs a checkpoint over all frames and puts it into the state directory.
+    ///
+    /// # Errors
+    /// When it can't be written. That does not latch: the frames are safe.
+    pub fn checkpoint(&mut self) -> Result<(), StoreError> {
+        if self.latched {
+            return Err(StoreError::Latched { path: self.path.clone() });
+        }
+        let checkpoint = self.sign_checkpoint()?;
+        checkpoint_file::replace(&self.state_dir, &checkpoint)
+    }
+
+    fn sign_checkpoint(&self) -> Result<Checkpoint, StoreError> {
+        self.signer
+            .checkpoint(&self.position.tree)
+            .map_err(|source| StoreError::Checkpoint { path: self.state_dir.clone(), source })
+    }
+
     /// Ends the segment in order. Without it the next start finds an unclean end.
     ///
     /// # Errors
     /// When that can't be written.
     pub fn close(mut self, now: i64) -> Result<(), StoreError> {
-        self.latching(|writer| writer.end_segment(frame_flag::END | frame_flag::STOP, now))
+        self.latching(|writer| writer.seal(frame_flag::STOP, now))?;
+        self.checkpoint()
+    }
+
+    /// Makes all frames durable, and then what follows from them.
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.tail.sync()?;
+        match &mut self.tiles {
+            Some(tiles) => tiles.flush(self.tail.medium()),
+            None => Ok(()),
+        }
     }
 
     fn latching<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -238,62 +225,60 @@ impl Writer {
     fn append_events(&mut self, input: &FrameInput<'_>) -> Result<Appended, StoreError> {
         let (count, raw_len) = hash_lines(input, &mut self.inner)?;
         self.lost_total = self.lost_total.max(input.lost_total);
+        self.packer.pack(input.lines).map_err(StoreError::io(&self.path, "compressing"))?;
+        let payload = self.packer.take();
+        if self.must_rotate((FRAME_HEADER + payload.len()) as u64, input.t_last) {
+            self.rotate(input.t_last)?;
+        }
         let draft = Draft {
-            flags: 0,
             count,
             raw_len,
             t_first: input.t_first,
-            t_last: input.t_last,
-            lost_total: self.lost_total,
             inner_root: self.inner.root(),
+            ..Draft::empty(FrameKind::Data, input.t_last, self.lost_total)
         };
-        let length = {
-            let payload = self.packer.pack(input.lines);
-            payload.map_err(StoreError::io(&self.path, "compressing"))?.len() + FRAME_HEADER
-        };
-        if self.must_rotate(length as u64, input.t_last) {
-            self.rotate(input.t_last)?;
-        }
-        let header = self.position.compose(&self.key, draft, self.packer.payload(), &mut self.frame);
-        self.put_frame(&header)
+        let put = self.put_frame(draft, &payload);
+        self.packer.reuse(payload);
+        put
     }
 
-    /// Writes the composed frame and moves on. The caller syncs before it tells anybody.
-    fn put_frame(&mut self, header: &FrameHeader) -> Result<Appended, StoreError> {
-        let frame = std::mem::take(&mut self.frame);
-        self.write(&frame)?;
-        self.frame = frame;
+    /// Writes the next frame and moves on. The caller syncs before it tells anybody.
+    fn put_frame(&mut self, mut draft: Draft, payload: &[u8]) -> Result<Appended, StoreError> {
+        let stops = draft.flags & frame_flag::STOP != 0;
+        let key = if stops { self.signer.last() } else { self.signer.next(&mut draft.next_pk) };
+        let key = key.map_err(|error| self.no_key(&error))?;
+        let header = self.position.compose(key, draft, payload, &mut self.frame);
+        self.tail.write(&self.frame)?;
         let appended = Appended {
-            segment: self.segment.name.clone(),
-            offset: self.segment.length - header.frame_len(),
+            segment: self.tail.name().to_owned(),
+            offset: self.tail.length() - header.frame_len(),
             length: header.frame_len(),
             frame_no: header.frame_no,
             first_seq: header.first_seq,
             count: header.count,
         };
-        self.position.advance(header, header.leaf_hash());
+        let leaf = header.leaf_hash();
+        self.position.advance(&header, leaf);
+        if let Some(tiles) = &mut self.tiles {
+            tiles.push(leaf);
+        }
         Ok(appended)
     }
 
+    fn no_key(&self, error: &signer::NoKey) -> StoreError {
+        StoreError::Unusable { path: self.path.clone(), what: error.to_string() }
+    }
+
     fn must_rotate(&self, frame_len: u64, now: i64) -> bool {
-        let has_frames = self.position.next_frame() > self.segment.first_frame;
+        let has_frames = self.position.next_frame() > self.tail.first_frame();
         // A clock that was set back must not keep a segment open for ever.
-        let age = now.abs_diff(self.segment.created);
-        let too_old = age > self.options.segment_age_ns.unsigned_abs();
-        has_frames && (too_old || self.segment.length + frame_len + END_FRAME > self.options.segment_bytes)
+        let too_old = now.abs_diff(self.tail.created()) > self.options.segment_age_ns.unsigned_abs();
+        has_frames && (too_old || self.tail.length() + frame_len > self.options.segment_bytes)
     }
 
     fn rotate(&mut self, now: i64) -> Result<(), StoreError> {
-        self.end_segment(frame_flag::END, now)?;
-        let ended = std::mem::replace(&mut self.segment, Segment::new(0, 0, now));
-        self.segment.number = ended.number.saturating_add(1);
-        let previous = Previous {
-            first_frame: ended.first_frame,
-            attempt: ended.attempt,
-            length: ended.length,
-            valid_length: ended.length,
-            sha256: ended.hash.finalize().into(),
-        };
+        self.seal(0, now)?;
+        let previous = self.tail.finish(now);
         self.begin_segment(Some(previous), 0)
     }
 
@@ -305,70 +290,37 @@ impl Writer {
         let mut header = SegmentHeader {
             flags: flags | not_append_only,
             epoch: self.position.epoch,
-            segment_no: self.segment.number,
+            segment_no: self.tail.number(),
             first_frame: self.position.next_frame(),
             first_seq: self.position.next_seq,
-            created: self.segment.created,
+            created: self.tail.created(),
             boot_id: self.options.boot_id,
-            origin: *self.key.public().id(),
+            origin: *self.signer.origin().id(),
             previous,
-            prev_leaf: self.position.prev_leaf,
-            attempt: self.segment.attempt,
+            prev_link: self.position.prev_link,
+            attempt: self.tail.attempt(),
             next_pk: [0; 32],
             tree: self.position.tree.clone(),
             signature: [0; 64],
         };
-        header.signature = self.key.sign(Domain::Segment, &header.signed());
-        self.segment.first_frame = header.first_frame;
-        self.segment.name = header.file_name();
-        self.medium.begin(&self.segment.name)?;
-        self.write(&header.encode())?;
+        self.signer.sign_segment(&mut header).map_err(|error| self.no_key(&error))?;
+        self.position.prev_link = header.link();
+        self.tail.begin(&header)
+    }
+
+    /// Ends the segment: nothing can be written behind a seal but the next segment, and behind one with STOP only what a
+    /// new start of the recorder signs with the origin key.
+    fn seal(&mut self, flags: u16, now: i64) -> Result<(), StoreError> {
+        // A checkpoint is over durable frames only.
         self.sync()?;
-        self.medium.sync_directory().map_err(StoreError::io(&self.path, "making the new segment durable"))
-    }
-
-    fn end_segment(&mut self, flags: u16, now: i64) -> Result<(), StoreError> {
-        let draft = Draft {
-            flags,
-            count: 0,
-            raw_len: 0,
-            t_first: now,
-            t_last: now,
-            lost_total: self.lost_total,
-            inner_root: Frontier::new().root(),
-        };
-        let header = self.position.compose(&self.key, draft, &self.nothing, &mut self.frame);
-        self.put_frame(&header)?;
+        let checkpoint = self.sign_checkpoint()?.to_string();
+        let mut payload = Vec::new();
+        let seal = Seal { checkpoint: checkpoint.as_bytes(), index: b"" };
+        seal.encode(&mut payload).map_err(|_| StoreError::Input("its index is longer than a seal may be"))?;
+        let draft = Draft { flags, ..Draft::empty(FrameKind::Seal, now, self.lost_total) };
+        self.put_frame(draft, &payload)?;
         self.sync()?;
-        self.medium.seal(&self.segment.name)
-    }
-
-    /// One write for all bytes, as long as the system takes them at once.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let failed = |action| StoreError::io(&self.path.join(&self.segment.name), action);
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            match self.medium.append(rest) {
-                Ok(0) => return Err(failed("appending")(std::io::ErrorKind::WriteZero.into())),
-                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed("appending")(error)),
-            }
-        }
-        self.segment.hash.update(bytes);
-        self.segment.length += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn sync(&mut self) -> Result<(), StoreError> {
-        let path = self.path.join(&self.segment.name);
-        self.medium.sync().map_err(StoreError::io(&path, "making a frame durable"))
-    }
-}
-
-impl Segment {
-    fn new(number: u32, attempt: u16, created: i64) -> Self {
-        Self { number, attempt, name: String::new(), first_frame: 0, created, length: 0, hash: Sha256::new() }
+        self.tail.seal()
     }
 }
 

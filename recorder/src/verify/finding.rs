@@ -60,10 +60,18 @@ pub enum Kind {
     InnerRoot,
     /// Another number of events than stated.
     EventCount,
-    /// A counter or an epoch that went back.
+    /// A counter that went back.
     CounterBack,
+    /// A start of the recorder that is left out, comes again, or is none.
+    EpochBroken,
     /// The tree over all frames is not the one that a segment header states.
     TreeRoot,
+    /// A checkpoint that is of another tree, or signed by nobody who may.
+    CheckpointWrong,
+    /// The log is shorter than it was once.
+    RolledBack,
+    /// A tile that has other hashes than the frames give.
+    TileWrong,
     /// Bytes that belong to no frame.
     UncoveredBytes,
     /// Something behind the frame that ended a segment.
@@ -82,6 +90,8 @@ pub enum Kind {
     Lost,
     /// Segments were written without the append-only flag.
     NotAppendOnly,
+    /// A tile that a crash left out or unfinished.
+    TileUnfinished,
     /// A file that is no part of the store.
     UnknownFile,
 }
@@ -112,7 +122,11 @@ impl Kind {
             | Self::InnerRoot
             | Self::EventCount
             | Self::CounterBack
+            | Self::EpochBroken
             | Self::TreeRoot
+            | Self::CheckpointWrong
+            | Self::RolledBack
+            | Self::TileWrong
             | Self::UncoveredBytes
             | Self::BytesAfterEnd => Severity::Tampered,
             Self::Unreadable | Self::NothingFound => Severity::Incomplete,
@@ -121,6 +135,7 @@ impl Kind {
             | Self::NoEnd
             | Self::Lost
             | Self::NotAppendOnly
+            | Self::TileUnfinished
             | Self::UnknownFile => Severity::Warning,
         }
     }

@@ -2,17 +2,20 @@
 
 use super::finding::{Finding, Kind};
 use super::segment::Segment;
-use super::walk::Walk;
-use crate::chain::tree::Frontier;
+use super::tree::Tree;
+use super::walk::{Expected, Walk};
+use crate::chain::key::Domain;
+use crate::chain::once;
 use crate::store::format::{Previous, SegmentHeader, segment_flag};
 
 /// What goes from one segment to the next.
-#[derive(Default)]
-pub(super) struct Joint {
+pub(super) struct Joint<'a> {
     /// Number that the next segment must have.
     number: u32,
-    /// The outer tree so far, as long as every frame was met.
-    tree: Option<Frontier>,
+    /// The outer tree so far.
+    tree: Tree<'a>,
+    /// What the next header must follow; `None` when the frames in front of it were not met.
+    end: Option<Expected>,
     /// Start of the recorder that wrote the last segment.
     epoch: u32,
     /// Lost events of starts that are over.
@@ -22,7 +25,12 @@ pub(super) struct Joint {
     not_append_only: u64,
 }
 
-impl Joint {
+impl<'a> Joint<'a> {
+    /// In front of the first segment.
+    pub(super) const fn new(tree: Tree<'a>) -> Self {
+        Self { number: 0, tree, end: None, epoch: 0, lost_before: 0, lost: 0, not_append_only: 0 }
+    }
+
     /// Takes up the next segment behind `before`; adds what it finds to either.
     pub(super) fn take(&mut self, before: Option<&mut Segment<'_>>, segment: &mut Segment<'_>) {
         if let Some(header) = segment.header.clone() {
@@ -37,8 +45,11 @@ impl Joint {
                 segment
                     .find(Kind::SegmentOrder, "the segment is there a second time, or too late".to_owned());
             }
-            if let Some(before) = before.filter(|_| header.segment_no == expected) {
-                self.check_joint(before, segment, &header);
+            if header.segment_no == expected {
+                self.check_start(before.is_some(), segment, &header);
+                if let Some(before) = before {
+                    self.check_joint(before, segment, &header);
+                }
             }
             self.number = header.segment_no;
             self.not_append_only += u64::from(header.flags & segment_flag::NOT_APPEND_ONLY != 0);
@@ -57,18 +68,38 @@ impl Joint {
         if segment.headless {
             return;
         }
-        let tree = segment.header.as_ref().map(|header| header.tree.clone());
         let Some(walk) = &segment.walk else {
-            self.tree = None;
-            return;
+            self.end = None;
+            return self.tree.lose();
         };
+        self.end = walk.end;
         self.lost = walk.end.map_or(self.lost, |end| end.lost_total.max(self.lost));
-        self.tree = tree.and_then(|mut tree| {
-            for leaf in &walk.leaves {
-                tree.push((*leaf)?);
-            }
-            Some(tree)
-        });
+        let leaves = walk.leaves.clone();
+        match segment.header.as_ref().map(|header| header.tree.clone()) {
+            Some(stated) => self.tree.follow(&stated, &leaves, segment),
+            None => self.tree.lose(),
+        }
+    }
+
+    /// Checks who signed the header: the origin key where the recorder started, else the key that the seal before it
+    /// announced.
+    fn check_start(&self, has_before: bool, segment: &mut Segment<'_>, header: &SegmentHeader) {
+        let known = has_before || header.segment_no == 0;
+        let starts = header.epoch == self.epoch.saturating_add(1);
+        if known && (header.starts_epoch() != starts || (!starts && header.epoch != self.epoch)) {
+            let sentence = format!(
+                "the segment is of start {} of the recorder and does not follow start {}",
+                header.epoch, self.epoch
+            );
+            segment.find(Kind::EpochBroken, sentence);
+        }
+        let key = self.end.and_then(|end| end.key).filter(|_| !header.starts_epoch());
+        let genuine = |key| once::verifies(&key, Domain::Segment, &header.signed(), &header.signature);
+        if !key.is_none_or(genuine) {
+            let sentence =
+                "the header of the segment is not signed by the one-time key that was announced for it";
+            segment.find(Kind::SegmentSignature, sentence.to_owned());
+        }
     }
 
     fn check_joint(&self, before: &mut Segment<'_>, segment: &mut Segment<'_>, header: &SegmentHeader) {
@@ -78,24 +109,23 @@ impl Joint {
             segment.find(Kind::SegmentOrder, sentence);
             return;
         }
-        if header.epoch < self.epoch {
-            segment.find(Kind::CounterBack, "the number of recorder starts went back".to_owned());
-        }
-        if let Some(tree) = self.tree.as_ref().filter(|tree| **tree != header.tree) {
+        if let Some(tree) = self.tree.now().filter(|tree| **tree != header.tree) {
             let sentence =
                 format!("the tree over {} frames is not the one that the header states", tree.size());
             segment.find(Kind::TreeRoot, sentence);
         }
         let Some(walk) = before.walk.take() else { return };
         check_end(before, &walk, &previous, header.epoch == self.epoch);
-        check_position(segment, &walk, header);
         before.walk = Some(walk);
+        if let Some(end) = self.end {
+            check_position(segment, &end, header);
+        }
     }
 
     /// What holds for the log as a whole; `last` is its newest segment.
-    pub(super) fn finish(&self, last: Option<&mut Segment<'_>>) -> (u64, Vec<Finding>) {
+    pub(super) fn finish(self, last: Option<&mut Segment<'_>>) -> Ending {
         let lost = self.lost_before + self.lost;
-        let mut findings = Vec::new();
+        let (compared, mut findings) = self.tree.finish();
         if lost > 0 {
             let sentence = format!(
                 "{lost} events were lost because the recorder could not keep up; gap events tell when"
@@ -107,8 +137,9 @@ impl Joint {
                 format!("{} segments were written without the append-only flag", self.not_append_only);
             findings.push(Finding::new(Kind::NotAppendOnly, sentence));
         }
-        let Some(last) = last else { return (lost, findings) };
-        let Some(walk) = last.walk.take() else { return (lost, findings) };
+        let Some((last, walk)) = last.and_then(|last| last.walk.take().map(|walk| (last, walk))) else {
+            return Ending { lost, compared, findings };
+        };
         match walk.torn {
             Some(torn) if torn.length > 0 => {
                 let sentence = format!(
@@ -125,8 +156,18 @@ impl Joint {
             Some(_) | None => {}
         }
         last.walk = Some(walk);
-        (lost, findings)
+        Ending { lost, compared, findings }
     }
+}
+
+/// What is known at the end of the log.
+pub(super) struct Ending {
+    /// Events that the recorder says were lost.
+    pub lost: u64,
+    /// Whether the checkpoint from outside could be compared.
+    pub compared: bool,
+    /// What was found.
+    pub findings: Vec<Finding>,
 }
 
 /// Checks the end of a segment against what the next one says about it.
@@ -170,8 +211,7 @@ fn check_end(before: &mut Segment<'_>, walk: &Walk, previous: &Previous, same_re
 }
 
 /// Checks that a segment begins where the one before it ended.
-fn check_position(segment: &mut Segment<'_>, walk: &Walk, header: &SegmentHeader) {
-    let Some(end) = walk.end else { return };
+fn check_position(segment: &mut Segment<'_>, end: &Expected, header: &SegmentHeader) {
     if header.first_frame > end.frame_no {
         let finding = Finding::new(Kind::FrameMissing, "frames are missing in front of this segment");
         let finding = finding.in_segment(&segment.name).frames(end.frame_no, header.first_frame - 1);
@@ -182,7 +222,7 @@ fn check_position(segment: &mut Segment<'_>, walk: &Walk, header: &SegmentHeader
             Kind::FrameRepeated,
             "the segment begins in front of the last frame of the one before".to_owned(),
         );
-    } else if header.prev_leaf != end.prev_leaf {
+    } else if header.prev_link != end.prev_link {
         segment
             .find(Kind::ChainBroken, "the segment was not made behind the last frame before it".to_owned());
     } else if header.first_seq != end.first_seq {

@@ -4,25 +4,30 @@
 //! end before `verify` returns.
 #![forbid(unsafe_code)]
 
+pub mod event;
 pub mod finding;
 mod join;
 pub mod report;
 mod segment;
+mod tree;
 mod walk;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::chain::checkpoint::Checkpoint;
 use crate::chain::key::OriginPublic;
 use crate::store::access::LOST_AND_FOUND;
 use crate::store::directory::Directory;
 use crate::store::format::SegmentHeader;
 use crate::store::frames::Frames;
+use crate::store::tiles::TILE_DIRECTORY;
 use crate::store::{ORIGIN_FILE, StoreError};
 use finding::{Finding, Kind};
 use join::Joint;
 use report::{Asked, Proven, Report, judge};
 use segment::Segment;
+use tree::Tree;
 use walk::Rules;
 
 /// What to verify, and how.
@@ -38,6 +43,8 @@ pub struct VerifyOptions {
     pub jobs: usize,
     /// The origin key to trust; without it the one beside the segments, which whoever owns the host can replace.
     pub key: Option<OriginPublic>,
+    /// A checkpoint that was kept elsewhere, or that this host signed last: the log must have what it covers.
+    pub checkpoint: Option<Checkpoint>,
 }
 
 /// How far a verification is.
@@ -64,27 +71,40 @@ pub fn verify(
     options: &VerifyOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, StoreError> {
+    let tree = Tree::new(path, options.checkpoint.as_ref());
     let directory = Directory::open(path)?;
     let mut findings = strays(&directory);
     let key = trusted_key(&directory, options, &mut findings);
+    findings.extend(check_checkpoint(options, key.as_ref()));
     let rules = Rules {
         key: key.as_ref(),
         headers_only: options.headers_only,
+        in_front: false,
         since: options.since.unwrap_or(i64::MIN),
         until: options.until.unwrap_or(i64::MAX),
     };
     let mut segments: Vec<Segment<'_>> =
         directory.segments().iter().map(|file| Segment::open(file, rules.key)).collect();
     walk_all(&mut segments, rules, options.jobs, progress);
-    let mut joint = Joint::default();
+    let mut joint = Joint::new(tree);
     for index in 0..segments.len() {
         if let Some((segment, before)) = segments.get_mut(..=index).and_then(<[_]>::split_last_mut) {
             joint.take(before.last_mut(), segment);
         }
     }
-    let (lost, more) = joint.finish(segments.last_mut());
-    findings.extend(more);
-    Ok(report(options, key.as_ref(), &segments, lost, findings))
+    let ending = joint.finish(segments.last_mut());
+    findings.extend(ending.findings);
+    Ok(Report {
+        lost: ending.lost,
+        checkpoint: options.checkpoint.as_ref().filter(|_| ending.compared).map(Checkpoint::size),
+        ..report(options, key.as_ref(), &segments, findings)
+    })
+}
+
+/// A checkpoint that the origin key did not sign proves nothing.
+fn check_checkpoint(options: &VerifyOptions, key: Option<&OriginPublic>) -> Option<Finding> {
+    let why = options.checkpoint.as_ref()?.verify(key?).err()?;
+    Some(Finding::new(Kind::CheckpointWrong, format!("the checkpoint to compare with does not hold: {why}")))
 }
 
 /// The key that signatures are checked with: the one given, or else the one beside the segments.
@@ -115,8 +135,8 @@ fn trusted_key(
 
 /// Names what is in the store but is no part of it.
 fn strays(directory: &Directory) -> Vec<Finding> {
-    let known = |name: &&std::ffi::OsString| **name != ORIGIN_FILE && **name != LOST_AND_FOUND;
-    let unknown = directory.others().iter().filter(known);
+    let known = [ORIGIN_FILE, LOST_AND_FOUND, TILE_DIRECTORY];
+    let unknown = directory.others().iter().filter(|name| known.iter().all(|known| *name != known));
     let findings = unknown.map(|name| {
         let shown = name.to_string_lossy();
         if shown.starts_with("seg-") || begins_like_a_segment(&directory.path().join(name)) {
@@ -133,11 +153,26 @@ fn begins_like_a_segment(path: &Path) -> bool {
     bytes.is_ok_and(|bytes| SegmentHeader::begins(&bytes))
 }
 
-/// Walks the segments that can have something from the range asked for, some at a time.
+/// What is walked: the segments that can have something from the range asked for, and of those in front, back to the
+/// start of the recorder, the headers. The keys that signed the range come from there.
+fn choose<'a>(segments: &[Segment<'_>], rules: Rules<'a>) -> Vec<(usize, Rules<'a>)> {
+    let overlaps = |index: &usize| {
+        segments.get(*index).is_some_and(|segment| segment.overlaps(segments.get(index + 1), rules))
+    };
+    let asked: Vec<usize> = (0..segments.len()).filter(overlaps).collect();
+    let first = asked.first().copied().unwrap_or(0);
+    let starts = |index: &usize| {
+        let header = segments.get(*index).and_then(|segment| segment.header.as_ref());
+        header.is_some_and(SegmentHeader::starts_epoch)
+    };
+    let start = (0..=first).rev().find(starts).unwrap_or(0);
+    let before = (start..first).map(|index| (index, Rules { in_front: true, headers_only: true, ..rules }));
+    before.chain(asked.into_iter().map(|index| (index, rules))).collect()
+}
+
+/// Walks the chosen segments, some at a time.
 fn walk_all(segments: &mut [Segment<'_>], rules: Rules<'_>, jobs: usize, progress: &mut dyn FnMut(Progress)) {
-    let chosen: Vec<usize> = (0..segments.len())
-        .filter(|index| segments.get(*index).is_some_and(|one| one.overlaps(segments.get(index + 1), rules)))
-        .collect();
+    let chosen = choose(segments, rules);
     let available = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = if jobs == 0 { available() } else { jobs }.min(chosen.len());
     let taken = AtomicUsize::new(0);
@@ -148,9 +183,9 @@ fn walk_all(segments: &mut [Segment<'_>], rules: Rules<'_>, jobs: usize, progres
         for _ in 0..jobs {
             let (done, taken, chosen) = (done.clone(), &taken, &chosen);
             scope.spawn(move || {
-                while let Some(index) = chosen.get(taken.fetch_add(1, Ordering::Relaxed)) {
+                while let Some((index, rules)) = chosen.get(taken.fetch_add(1, Ordering::Relaxed)) {
                     let Some(segment) = shared.get(*index) else { break };
-                    if done.send((*index, segment.walk(rules))).is_err() {
+                    if done.send((*index, segment.walk(*rules))).is_err() {
                         break;
                     }
                 }
@@ -185,10 +220,9 @@ fn report(
     options: &VerifyOptions,
     key: Option<&OriginPublic>,
     segments: &[Segment<'_>],
-    lost: u64,
     mut findings: Vec<Finding>,
 ) -> Report {
-    let walks = || segments.iter().filter_map(|segment| segment.walk.as_ref());
+    let walks = || segments.iter().filter_map(Segment::asked);
     for segment in segments {
         findings.extend(segment.findings.iter().cloned());
         findings.extend(segment.walk.iter().flat_map(|walk| walk.findings.iter().cloned()));
@@ -212,7 +246,8 @@ fn report(
         frames: walks().map(|walk| walk.frame_count).sum(),
         events: walks().map(|walk| walk.event_count).sum(),
         bytes: walks().map(|walk| walk.length).sum(),
-        lost,
+        lost: 0,
+        checkpoint: None,
         findings,
     }
 }
@@ -220,12 +255,12 @@ fn report(
 /// From the first segment that was walked as far as nothing is wrong.
 fn proven(segments: &[Segment<'_>]) -> Proven {
     let mut proven = Proven::default();
-    for segment in segments.iter().skip_while(|segment| segment.walk.is_none() && segment.findings.is_empty())
-    {
+    let not_asked = |segment: &&Segment<'_>| segment.asked().is_none() && segment.findings.is_empty();
+    for segment in segments.iter().skip_while(not_asked) {
         // That the file changed since does not take away from the frames in front of the change.
         let later = |finding: &Finding| matches!(finding.kind, Kind::SegmentChanged | Kind::SegmentCut);
         let sound = segment.findings.iter().all(later);
-        let Some(walk) = segment.walk.as_ref().filter(|_| sound) else { break };
+        let Some(walk) = segment.asked().filter(|_| sound) else { break };
         if let Some((first, last)) = walk.proven {
             proven.extend(&segment.name, &first, &last);
         }

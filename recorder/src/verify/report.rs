@@ -108,6 +108,8 @@ pub struct Report {
     pub bytes: u64,
     /// Events that the recorder says were lost.
     pub lost: u64,
+    /// Frames of the checkpoint that the log was compared with, when it could be.
+    pub checkpoint: Option<u64>,
     /// What was found, in log order.
     pub findings: Vec<Finding>,
 }

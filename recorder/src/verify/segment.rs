@@ -59,11 +59,11 @@ impl<'a> Segment<'a> {
         if let Some(key) = key {
             if header.origin != *key.id() {
                 self.find(Kind::ForeignSegment, format!("the segment is not of the origin {}", key.name()));
-            } else if !key.verifies(Domain::Segment, &header.signed(), &header.signature) {
-                self.find(
-                    Kind::SegmentSignature,
-                    "the segment's header is not signed by the origin key".to_owned(),
-                );
+            } else if header.starts_epoch()
+                && !key.verifies(Domain::Segment, &header.signed(), &header.signature)
+            {
+                let sentence = "the header of the segment is not signed by the origin key".to_owned();
+                self.find(Kind::SegmentSignature, sentence);
             }
         }
         if (header.first_frame, header.attempt) != (self.file.first_frame, self.file.attempt) {
@@ -81,6 +81,11 @@ impl<'a> Segment<'a> {
         let foreign = self.findings.iter().any(|finding| finding.kind == Kind::ForeignSegment);
         let key = rules.key.filter(|_| !foreign);
         walk(&self.file.path, self.header.as_ref(), Rules { key, ..rules })
+    }
+
+    /// Its walk, when it was asked for and not walked for its keys only.
+    pub(super) fn asked(&self) -> Option<&Walk> {
+        self.walk.as_ref().filter(|walk| !walk.in_front)
     }
 
     /// Whether it can have frames from that range of time. `next` is the segment behind it.

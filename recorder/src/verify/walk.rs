@@ -5,11 +5,12 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 use super::finding::{Finding, Kind};
-use crate::chain::Hash;
+use crate::chain::checkpoint::Checkpoint;
 use crate::chain::key::{Domain, OriginPublic};
 use crate::chain::tree::{Frontier, leaf_hash};
-use crate::store::format::{FRAME_HEADER, FormatError, FrameHeader, SegmentHeader};
-use crate::store::frames::{Frame, Frames, Step};
+use crate::chain::{Hash, once};
+use crate::store::format::{FRAME_HEADER, FormatError, FrameHeader, FrameKind, Seal, SegmentHeader};
+use crate::store::frames::{Frame, Frames, Payloads, Step};
 use crate::store::reader::SegmentReader;
 use crate::store::{StoreError, Torn};
 
@@ -22,6 +23,8 @@ const MAX_FINDINGS: usize = 100;
 pub(super) struct Rules<'a> {
     pub key: Option<&'a OriginPublic>,
     pub headers_only: bool,
+    /// In front of the range that was asked for.
+    pub in_front: bool,
     pub since: i64,
     pub until: i64,
 }
@@ -29,6 +32,8 @@ pub(super) struct Rules<'a> {
 /// What a walk found out about a segment.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
+    /// Walked for its keys only.
+    pub in_front: bool,
     /// Length of the file.
     pub length: u64,
     /// End of the last frame that holds.
@@ -51,6 +56,8 @@ pub(super) struct Walk {
     pub event_count: u64,
     /// Frames with events in the time that was asked for.
     pub in_range: u64,
+    /// What the seal says about the tree in front of it, signed by the origin key.
+    pub checkpoint: Option<Checkpoint>,
     /// Whether the last frame ends the segment and nothing follows.
     pub ended: bool,
     /// Whether the recorder ended in order with the last frame.
@@ -67,7 +74,7 @@ pub(super) fn walk(
 ) -> Result<Walk, StoreError> {
     let mut frames = Frames::open(path)?;
     let length = frames.length()?;
-    let walk = Walk { length, ..Walk::default() };
+    let walk = Walk { length, in_front: rules.in_front, ..Walk::default() };
     let mut walker = Walker { walk, rules, name: name_of(path), lines: Lines::default(), unlisted: 0 };
     match header {
         Some(header) => {
@@ -117,9 +124,11 @@ fn digest(frames: &Frames, length: u64) -> Result<Hash, StoreError> {
 pub(super) struct Expected {
     pub frame_no: u64,
     pub first_seq: u64,
-    pub prev_leaf: Hash,
+    pub prev_link: Hash,
     pub epoch: u32,
     pub lost_total: u64,
+    /// The one-time key that was announced for it; `None` when the header in front is not there, zeros when none was.
+    pub key: Option<Hash>,
 }
 
 impl Expected {
@@ -127,9 +136,10 @@ impl Expected {
         Self {
             frame_no: header.first_frame,
             first_seq: header.first_seq,
-            prev_leaf: header.prev_leaf,
+            prev_link: header.link(),
             epoch: header.epoch,
             lost_total: 0,
+            key: Some(header.next_pk),
         }
     }
 
@@ -137,9 +147,10 @@ impl Expected {
         Self {
             frame_no: header.frame_no.saturating_add(1),
             first_seq: header.next_seq(),
-            prev_leaf: header.leaf_hash(),
+            prev_link: header.leaf_hash(),
             epoch: header.epoch,
             lost_total: header.lost_total,
+            key: Some(header.next_pk),
         }
     }
 }
@@ -162,7 +173,8 @@ struct Lines {
 impl Walker<'_> {
     fn walk_frames(&mut self, frames: &mut Frames) -> Result<(), StoreError> {
         while frames.offset() < self.walk.length {
-            match frames.step(!self.rules.headers_only)? {
+            let payloads = if self.rules.headers_only { Payloads::Tombs } else { Payloads::All };
+            match frames.step(payloads)? {
                 Step::Frame(frame) => {
                     frames.seek(frame.offset + frame.header.frame_len());
                     self.frame(&frame);
@@ -201,8 +213,10 @@ impl Walker<'_> {
 
     fn frame(&mut self, frame: &Frame) {
         self.header(&frame.header, frame.offset);
-        if !self.rules.headers_only {
-            self.events(frame);
+        match frame.header.kind {
+            _ if self.rules.headers_only => {}
+            FrameKind::Seal => self.seal(frame),
+            FrameKind::Data | FrameKind::Heartbeat | FrameKind::Tomb => self.events(frame),
         }
         if self.walk.findings.is_empty() {
             let first = self.walk.proven.map_or(frame.header, |(first, _)| first);
@@ -220,9 +234,11 @@ impl Walker<'_> {
         if self.walk.ended {
             self.add(here(Kind::BytesAfterEnd, AFTER_END));
         }
-        let genuine = |key: &OriginPublic| key.verifies(Domain::Frame, &header.leaf(), &header.signature);
-        if !self.rules.key.is_none_or(genuine) {
-            self.add(here(Kind::FrameSignature, "the frame is not signed by the origin key"));
+        let announced = self.walk.end.filter(|end| end.frame_no == header.frame_no).and_then(|end| end.key);
+        let genuine = |key| once::verifies(&key, Domain::Frame, &header.leaf(), &header.signature);
+        if !announced.is_none_or(genuine) {
+            let sentence = "the frame is not signed by the one-time key that was announced for it";
+            self.add(here(Kind::FrameSignature, sentence));
         }
         if let Some(expected) = self.walk.end {
             if header.frame_no < expected.frame_no {
@@ -232,7 +248,7 @@ impl Walker<'_> {
             }
             if header.frame_no > expected.frame_no {
                 self.missing(header, &expected, offset);
-            } else if header.prev_leaf != expected.prev_leaf {
+            } else if header.prev_link != expected.prev_link {
                 self.add(here(Kind::ChainBroken, "the frame was not made behind the frame before it"));
             } else if header.first_seq != expected.first_seq {
                 self.add(here(Kind::EventNumbers, "its event numbers do not follow those before"));
@@ -257,7 +273,7 @@ impl Walker<'_> {
         walk.first.get_or_insert(*header);
         walk.frame_count += 1;
         walk.event_count += u64::from(header.count);
-        walk.ended = header.is_end();
+        walk.ended = header.is_seal();
         walk.stopped = header.is_stop();
         let overlaps = header.t_last >= self.rules.since && header.t_first <= self.rules.until;
         walk.in_range += u64::from(header.count > 0 && overlaps);
@@ -305,6 +321,29 @@ impl Walker<'_> {
         }
     }
 
+    /// Checks what the end of a segment holds.
+    fn seal(&mut self, frame: &Frame) {
+        let header = &frame.header;
+        let here = |kind, sentence: String| {
+            Finding::new(kind, sentence).at(frame.offset).frames(header.frame_no, header.frame_no)
+        };
+        let seal = match Seal::decode(&frame.payload) {
+            Ok(seal) => seal,
+            Err(what) => return self.add(here(Kind::PayloadShape, what.to_string())),
+        };
+        let checkpoint = Checkpoint::parse(seal.checkpoint)
+            .and_then(|said| self.rules.key.map_or(Ok(()), |key| said.verify(key)).map(|()| said));
+        match checkpoint {
+            Ok(said) if said.size() == header.frame_no => self.walk.checkpoint = Some(said),
+            Ok(said) => {
+                let sentence =
+                    format!("its checkpoint is over {} frames, not over all before it", said.size());
+                self.add(here(Kind::CheckpointWrong, sentence));
+            }
+            Err(why) => self.add(here(Kind::CheckpointWrong, format!("its checkpoint does not hold: {why}"))),
+        }
+    }
+
     /// Names what is wrong at the current place and goes behind it; `false` when nothing whole follows.
     fn damage(&mut self, frames: &mut Frames, what: FormatError) -> Result<bool, StoreError> {
         let offset = frames.offset();
@@ -335,9 +374,9 @@ impl Walker<'_> {
                 self.add(finding.events(expected.first_seq, events));
                 // The hole is told; what follows is checked from the next frame on.
                 self.walk.leaves.push(None);
-                let Expected { epoch, lost_total, .. } = expected;
-                let (frame_no, first_seq, prev_leaf) = (next.frame_no, next.first_seq, next.prev_leaf);
-                self.walk.end = Some(Expected { frame_no, first_seq, prev_leaf, epoch, lost_total });
+                let (epoch, lost_total, key) = (expected.epoch, expected.lost_total, None);
+                let (frame_no, first_seq, prev_link) = (next.frame_no, next.first_seq, next.prev_link);
+                self.walk.end = Some(Expected { frame_no, first_seq, prev_link, epoch, lost_total, key });
             }
             (Kind::FrameHeader, Some(expected), None) => {
                 self.add(finding.frames(expected.frame_no, expected.frame_no));

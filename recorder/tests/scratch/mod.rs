@@ -1,6 +1,8 @@
 //! A scratch store for the tests of the evidence: filled through the real writer, on plain files.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod forge;
+
 use std::path::{Path, PathBuf};
 
 use recorder::chain::key::OriginKey;

@@ -20,20 +20,23 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("git", "git"),
     ("systemd-analyze", "systemd"),
     ("python3", "python3"),
+    ("go", "golang-go"),
     ("mkfs.xfs", "xfsprogs"),
     ("mkfs.btrfs", "btrfs-progs"),
 ];
+
+/// A library in source, and the Debian package it comes from.
+const LIBRARIES: &[(&str, &str)] =
+    &[("/usr/share/gocode/src/golang.org/x/mod/sumdb/tlog", "golang-golang-x-mod-dev")];
 
 /// Keeps package scripts from starting services; ours only while we install.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs what is missing when `CI=true` and root; else names it, and the tests that need it skip themselves.
 pub fn prepare() -> Result<()> {
-    let missing: Vec<&str> = PROGRAMS
-        .iter()
-        .filter(|(program, _)| !command::exists(program))
-        .map(|(_, package)| *package)
-        .collect();
+    let programs = PROGRAMS.iter().filter(|(program, _)| !command::exists(program));
+    let libraries = LIBRARIES.iter().filter(|(folder, _)| !Path::new(folder).is_dir());
+    let missing: Vec<&str> = programs.chain(libraries).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! How events are shown: one English sentence each, JSON, CSV or a table.
 
 mod fields;
-mod human;
+pub mod human;
 mod pager;
 mod sink;
 

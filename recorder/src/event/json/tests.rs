@@ -37,8 +37,9 @@ pub(crate) fn example(kind: Kind) -> Event<'static> {
 fn body(kind: Kind) -> Body<'static> {
     match kind {
         Kind::Exec | Kind::ExecFailed => Body::Exec(Exec {
-            argv: vec![b"vim", b"", b"caf\xe9 \"x\"\n"],
+            argv: [&b"vim"[..], b"", b"caf\xe9 \"x\"\n"].map(Cow::Borrowed).to_vec(),
             argc: 3,
+            redacted: Vec::new(),
             cwd: Some(Cow::Borrowed(b"/home/alice")),
             file: b"/usr/bin/vim",
             interp: Some(b"/bin/sh"),

@@ -92,7 +92,7 @@ fn a_store_is_append_only_from_its_first_byte_and_immutable_where_it_is_complete
     }
     let scratch = Scratch::new();
     let mut writer = scratch.open(Immutable::Required).unwrap();
-    for _ in 0..4 {
+    while scratch.files().len() < 4 {
         append(&mut writer);
     }
     let files = scratch.files();

@@ -2,7 +2,7 @@
 
 use super::{
     FRAME_HEADER, FRAME_MAGIC, FRAME_SKIPPABLE, Fields, FormatError, LEAF, MAX_PAYLOAD, MAX_RATIO, MAX_RAW,
-    PREFIX, TRAILER, VERSION, put_checksum, put_prefix,
+    MAX_SEAL, PREFIX, TRAILER, VERSION, put_checksum, put_prefix,
 };
 use crate::chain::Hash;
 use crate::chain::key::SignatureBytes;
@@ -12,32 +12,40 @@ const _: () = assert!(PREFIX + LEAF + TRAILER == FRAME_HEADER);
 
 /// Bits of a frame's flags.
 pub mod frame_flag {
-    /// Signed by a one-time key; not in use yet.
-    pub const ONE_TIME_KEY: u16 = 1;
-    /// The writer ended the segment with this frame.
-    pub const END: u16 = 2;
-    /// The recorder ended in order with this frame; only together with [`END`].
+    /// The recorder ended in order with this frame; only on a seal. No key is announced behind it.
     pub const STOP: u16 = 4;
 }
 
-/// What a frame carries. Only data frames are written so far; the other numbers are taken.
+/// What a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum FrameKind {
     /// Events.
     Data = 1,
+    /// Nothing but the loss counter: the recorder lives and has nothing to record.
+    Heartbeat = 2,
+    /// Events that tell which segments retention removed, and no others.
+    Tomb = 4,
+    /// The end of a segment: checkpoint and index.
+    Seal = 5,
 }
 
-/// Numbers of frame kinds that later versions of the recorder write.
-pub mod reserved_kind {
-    /// Loss counters, also when idle.
-    pub const GAP: u8 = 2;
-    /// Start of a daemon, first one-time key.
-    pub const EPOCH: u8 = 3;
-    /// What retention removed.
-    pub const TOMB: u8 = 4;
-    /// End of a segment with its index.
-    pub const SEAL: u8 = 5;
+impl FrameKind {
+    const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Self::Data),
+            2 => Some(Self::Heartbeat),
+            4 => Some(Self::Tomb),
+            5 => Some(Self::Seal),
+            _ => None,
+        }
+    }
+
+    /// Whether its payload is event lines.
+    #[must_use]
+    pub const fn has_events(self) -> bool {
+        matches!(self, Self::Data | Self::Tomb)
+    }
 }
 
 /// Header of a frame; see the table above.
@@ -65,15 +73,15 @@ pub struct FrameHeader {
     pub t_last: i64,
     /// Events lost since the daemon started.
     pub lost_total: u64,
-    /// Leaf hash of the frame before; zeros for frame 0.
-    pub prev_leaf: Hash,
+    /// Hash of the header before: the leaf hash of a frame, or the link of the segment header in front of its first frame.
+    pub prev_link: Hash,
     /// Root of the tree over the event lines.
     pub inner_root: Hash,
     /// Digest of the payload's exact bytes.
     pub payload_sha256: Hash,
-    /// Public key of the next frame; zeros while the origin key signs.
+    /// Public one-time key that signs the next header; zeros when the recorder ended here.
     pub next_pk: Hash,
-    /// Signature over the leaf.
+    /// Signature over the leaf, by the key that the header before announced.
     pub signature: SignatureBytes,
 }
 
@@ -106,8 +114,8 @@ impl FrameHeader {
 
     /// Whether the writer ended the segment with this frame.
     #[must_use]
-    pub const fn is_end(&self) -> bool {
-        self.flags & frame_flag::END != 0
+    pub fn is_seal(&self) -> bool {
+        self.kind == FrameKind::Seal
     }
 
     /// Whether the recorder ended in order with this frame.
@@ -129,7 +137,7 @@ impl FrameHeader {
         out.extend(self.t_first.to_le_bytes());
         out.extend(self.t_last.to_le_bytes());
         out.extend(self.lost_total.to_le_bytes());
-        out.extend(self.prev_leaf);
+        out.extend(self.prev_link);
         out.extend(self.inner_root);
         out.extend(self.payload_sha256);
         out.extend(self.next_pk);
@@ -150,10 +158,8 @@ impl FrameHeader {
     /// When there is none, or one that this version can't have written.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
         let mut fields = Fields::framed(bytes, FRAME_SKIPPABLE, FRAME_HEADER, FRAME_MAGIC)?;
-        let kind = match fields.array()? {
-            [1] => FrameKind::Data,
-            [other] => return Err(FormatError::Kind(other)),
-        };
+        let [kind] = fields.array()?;
+        let kind = FrameKind::from_byte(kind).ok_or(FormatError::Kind(kind))?;
         let header = Self {
             kind,
             flags: u16::from_le_bytes(fields.array()?),
@@ -166,7 +172,7 @@ impl FrameHeader {
             t_first: i64::from_le_bytes(fields.array()?),
             t_last: i64::from_le_bytes(fields.array()?),
             lost_total: u64::from_le_bytes(fields.array()?),
-            prev_leaf: fields.array()?,
+            prev_link: fields.array()?,
             inner_root: fields.array()?,
             payload_sha256: fields.array()?,
             next_pk: fields.array()?,
@@ -187,22 +193,29 @@ impl FrameHeader {
     }
 
     fn check(&self) -> Result<(), FormatError> {
-        let unknown = self.flags & !(frame_flag::END | frame_flag::STOP) != 0;
-        if unknown || self.flags == frame_flag::STOP || self.next_pk != [0; 32] {
+        let stops = self.is_stop();
+        if self.flags & !frame_flag::STOP != 0
+            || (stops && !self.is_seal())
+            || stops != (self.next_pk == [0; 32])
+        {
             return Err(FormatError::Reserved);
         }
         if self.raw_len > MAX_RAW {
             return Err(FormatError::Limit("the length of the events"));
         }
-        if self.payload_len > MAX_PAYLOAD || self.payload_len == 0 {
+        let longest = if self.is_seal() { MAX_SEAL } else { MAX_PAYLOAD };
+        if self.payload_len > longest || self.payload_len == 0 {
             return Err(FormatError::Limit("the length of the payload"));
         }
         if self.raw_len / MAX_RATIO > self.payload_len {
             return Err(FormatError::Limit("the compression ratio"));
         }
-        // A line has at least one byte and its newline; only the end of a segment may be without events.
-        let empty = self.count == 0 && self.raw_len == 0 && self.is_end();
-        if !empty && (self.count == 0 || self.count > self.raw_len / 2) {
+        // A line has at least one byte and its newline.
+        let fits = match self.kind.has_events() {
+            true => self.count > 0 && self.count <= self.raw_len / 2,
+            false => self.count == 0 && self.raw_len == 0,
+        };
+        if !fits {
             return Err(FormatError::Limit("the number of events"));
         }
         if self.first_seq.checked_add(u64::from(self.count)).is_none() || self.frame_no == u64::MAX {

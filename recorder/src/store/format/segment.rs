@@ -6,19 +6,19 @@ use super::{
 };
 use crate::chain::Hash;
 use crate::chain::key::SignatureBytes;
-use crate::chain::tree::Frontier;
+use crate::chain::tree::{Frontier, leaf_hash};
 
 /// Bits of a segment's flags.
 pub mod segment_flag {
-    /// Signed by a one-time key; not in use yet.
-    pub const ONE_TIME_KEY: u16 = 1;
+    /// The first segment of a start of the recorder: the origin key signs its header.
+    pub const EPOCH: u16 = 1;
     /// The previous segment ends in a torn tail.
     pub const PREVIOUS_TORN: u16 = 2;
     /// The previous segment was found damaged.
     pub const PREVIOUS_DAMAGED: u16 = 4;
     /// The segment was not made append-only.
     pub const NOT_APPEND_ONLY: u16 = 8;
-    pub(super) const KNOWN: u16 = PREVIOUS_TORN | PREVIOUS_DAMAGED | NOT_APPEND_ONLY;
+    pub(super) const KNOWN: u16 = EPOCH | PREVIOUS_TORN | PREVIOUS_DAMAGED | NOT_APPEND_ONLY;
 }
 
 /// Header of a segment; see the table above.
@@ -42,15 +42,16 @@ pub struct SegmentHeader {
     pub origin: Hash,
     /// The segment before; `None` for segment 0.
     pub previous: Option<Previous>,
-    /// Leaf hash of the last frame before this segment; zeros when there is none.
-    pub prev_leaf: Hash,
+    /// Hash of the header before, as in a frame; zeros in the first segment.
+    pub prev_link: Hash,
     /// 0, or how many segments with the same first frame came before.
     pub attempt: u16,
-    /// Public key of the next frame; zeros while the origin key signs.
+    /// Public one-time key that signs the first frame.
     pub next_pk: Hash,
     /// The outer tree over all frames before this segment.
     pub tree: Frontier,
-    /// Signature over all bytes between the prefix and itself.
+    /// Signature over all bytes between the prefix and itself: of the origin key where an epoch starts, else of the
+    /// one-time key that the seal before announced.
     pub signature: SignatureBytes,
 }
 
@@ -98,7 +99,7 @@ impl SegmentHeader {
         out.extend(previous.length.to_le_bytes());
         out.extend(previous.valid_length.to_le_bytes());
         out.extend(previous.sha256);
-        out.extend(self.prev_leaf);
+        out.extend(self.prev_link);
         out.extend(self.next_pk);
         out.extend(self.attempt.to_le_bytes());
         out.extend(previous.attempt.to_le_bytes());
@@ -107,6 +108,18 @@ impl SegmentHeader {
             out.extend(node);
         }
         out
+    }
+
+    /// What the header behind this one has as its previous link: a hash over all that is signed.
+    #[must_use]
+    pub fn link(&self) -> Hash {
+        leaf_hash(&self.signed())
+    }
+
+    /// Whether a start of the recorder begins here.
+    #[must_use]
+    pub const fn starts_epoch(&self) -> bool {
+        self.flags & segment_flag::EPOCH != 0
     }
 
     /// The header's bytes.
@@ -148,7 +161,7 @@ impl SegmentHeader {
             sha256: fields.array()?,
             attempt: 0,
         };
-        let prev_leaf = fields.array()?;
+        let prev_link = fields.array()?;
         let next_pk = fields.array()?;
         let attempt = u16::from_le_bytes(fields.array()?);
         previous.attempt = u16::from_le_bytes(fields.array()?);
@@ -165,14 +178,14 @@ impl SegmentHeader {
             boot_id,
             origin,
             previous: (segment_no > 0).then_some(previous),
-            prev_leaf,
+            prev_link,
             attempt,
             next_pk,
             tree: tree.ok_or(FormatError::Frontier)?,
             signature: fields.array()?,
         };
         let unknown =
-            flags & !segment_flag::KNOWN != 0 || reserved != [0; SEGMENT_RESERVED] || next_pk != [0; 32];
+            flags & !segment_flag::KNOWN != 0 || reserved != [0; SEGMENT_RESERVED] || next_pk == [0; 32];
         // Encoding again finds whatever else must be zero: what segment 0 says about a segment before it.
         if unknown || bytes.get(..length) != Some(header.encode().as_slice()) {
             return Err(FormatError::Reserved);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Immutable, Options, Writer};
 use crate::store::directory::Directory;
-use crate::store::format::segment_flag;
+use crate::store::format::{FrameKind, segment_flag};
 use crate::store::reader::SegmentReader;
 use crate::store::{FrameInput, StoreError};
 
@@ -91,7 +91,12 @@ fn segments_end_by_size_and_by_age() {
     let by_size = Directory::open(&at.store).unwrap().segments().len();
     assert!(by_size > 3, "{by_size}");
     for segment in Directory::open(&at.store).unwrap().segments() {
-        assert!(segment.path.metadata().unwrap().len() <= 2_000);
+        let mut reader = SegmentReader::open(&segment.path).unwrap().unwrap();
+        let mut length = reader.offset();
+        while let Some(frame) = reader.next_header().unwrap().filter(|frame| !frame.header.is_seal()) {
+            length = frame.offset + frame.header.frame_len();
+        }
+        assert!(length <= 2_000, "{length}");
     }
     append(&mut writer, 1, 3_700 * SECOND).unwrap();
     assert_eq!(Directory::open(&at.store).unwrap().segments().len(), by_size + 1);
@@ -105,11 +110,32 @@ fn a_reader_follows_a_live_segment() {
     let at = fresh();
     let (mut writer, recovery) = Writer::open(&at.store, &at.state, options(0)).unwrap();
     let mut reader = SegmentReader::open(&at.store.join(recovery.segment)).unwrap().unwrap();
-    assert_eq!(reader.header().flags, segment_flag::NOT_APPEND_ONLY);
+    assert_eq!(reader.header().flags, segment_flag::EPOCH | segment_flag::NOT_APPEND_ONLY);
     assert!(reader.next_frame().unwrap().is_none());
     append(&mut writer, 2, SECOND).unwrap();
     assert_eq!(reader.next_frame().unwrap().map(|frame| frame.header.count), Some(2));
     assert!(reader.next_header().unwrap().is_none());
+}
+
+#[test]
+fn a_heartbeat_is_a_frame_without_events() {
+    let at = fresh();
+    let (mut writer, _) = Writer::open(&at.store, &at.state, options(0)).unwrap();
+    append(&mut writer, 2, SECOND).unwrap();
+    let beat = writer.heartbeat(11 * SECOND, 4).unwrap();
+    assert_eq!((beat.frame_no, beat.first_seq, beat.count), (1, 2, 0));
+    append(&mut writer, 1, 12 * SECOND).unwrap();
+    writer.close(13 * SECOND).unwrap();
+    let segment = Directory::open(&at.store).unwrap().segments()[0].path.clone();
+    let mut reader = SegmentReader::open(&segment).unwrap().unwrap();
+    let mut headers = std::iter::from_fn(|| reader.next_header().unwrap()).map(|frame| frame.header);
+    let (first, beat) = (headers.next().unwrap(), headers.next().unwrap());
+    assert_eq!((beat.kind, beat.lost_total, beat.t_first), (FrameKind::Heartbeat, 4, 11 * SECOND));
+    assert_ne!(first.next_pk, beat.next_pk);
+    let (third, seal) = (headers.next().unwrap(), headers.next().unwrap());
+    assert_eq!((third.first_seq, third.lost_total), (2, 4));
+    assert!(seal.is_stop() && seal.next_pk == [0; 32]);
+    assert_eq!(all_lines(&at.store).len(), 3);
 }
 
 #[test]

@@ -1,0 +1,134 @@
+//! Follows the outer tree over the segments, and compares it with everything that was said about it: the headers of
+//! segments, the checkpoints in seals, a checkpoint from outside, the tiles.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::finding::{Finding, Kind};
+use super::segment::Segment;
+use crate::chain::Hash;
+use crate::chain::checkpoint::Checkpoint;
+use crate::chain::tile::{Tile, TileBuilder, TileId};
+use crate::chain::tree::Frontier;
+use crate::store::StoreError;
+use crate::store::tiles::Tiles;
+
+/// What is said about the tree, and how far it was followed.
+pub(super) struct Tree<'a> {
+    tiles: Tiles,
+    /// Tiles that were there before the segments were looked at, and were not met yet.
+    listed: BTreeSet<TileId>,
+    checkpoint: Option<&'a Checkpoint>,
+    /// The tree so far, as long as every frame was met.
+    now: Option<Frontier>,
+    builder: Option<TileBuilder>,
+    /// Whether the tree was followed from its beginning to its end.
+    whole: bool,
+    compared: bool,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Tree<'a> {
+    /// Looks which tiles there are. To be called before the segments are listed: what a recorder adds meanwhile is then
+    /// in the segments at least.
+    pub(super) fn new(store: &Path, checkpoint: Option<&'a Checkpoint>) -> Self {
+        let tiles = Tiles::of(store);
+        let mut findings = Vec::new();
+        let listing = tiles.list().unwrap_or_else(|error| {
+            findings.push(Finding::new(Kind::Unreadable, error.to_string()));
+            Default::default()
+        });
+        findings.extend(listing.others.iter().map(|name| {
+            let sentence = format!("{:?} is no part of the store and was left out", name.display());
+            Finding::new(Kind::UnknownFile, sentence)
+        }));
+        let (now, builder) = (Some(Frontier::new()), Some(TileBuilder::new()));
+        let listed = listing.tiles.into_iter().collect();
+        Self { tiles, listed, checkpoint, now, builder, whole: true, compared: false, findings }
+    }
+
+    /// The tree over all frames in front of the next segment, when all of them were met.
+    pub(super) const fn now(&self) -> Option<&Frontier> {
+        self.now.as_ref()
+    }
+
+    /// A segment that is not walked, or not there: the tree goes on with what the next header says of it.
+    pub(super) fn lose(&mut self) {
+        (self.now, self.builder, self.whole) = (None, None, false);
+    }
+
+    /// Takes up a segment's frames behind the tree that its header states.
+    pub(super) fn follow(&mut self, stated: &Frontier, leaves: &[Option<Hash>], segment: &mut Segment<'_>) {
+        let said = segment.walk.as_ref().and_then(|walk| walk.checkpoint.clone());
+        let mut tree = stated.clone();
+        self.compare(&tree);
+        for leaf in leaves {
+            if let Some(said) =
+                said.as_ref().filter(|said| said.size() == tree.size() && *said.root() != tree.root())
+            {
+                let sentence =
+                    format!("the checkpoint in the seal is of another tree of {} frames", said.size());
+                segment.find(Kind::CheckpointWrong, sentence);
+            }
+            let Some(leaf) = leaf else { return self.lose() };
+            tree.push(*leaf);
+            let full = self.builder.as_mut().map_or_else(Vec::new, |builder| builder.push(*leaf));
+            full.iter().for_each(|tile| self.compare_tile(tile));
+            self.compare(&tree);
+        }
+        self.now = Some(tree);
+    }
+
+    /// Compares with the checkpoint from outside where the tree has its size.
+    fn compare(&mut self, tree: &Frontier) {
+        let Some(checkpoint) = self.checkpoint.filter(|said| said.size() == tree.size()) else { return };
+        self.compared = true;
+        if *checkpoint.root() != tree.root()
+            && self.findings.iter().all(|found| found.kind != Kind::CheckpointWrong)
+        {
+            let sentence = format!(
+                "the first {} frames are not those that the checkpoint was signed for: the log was written anew",
+                checkpoint.size()
+            );
+            self.findings.push(Finding::new(Kind::CheckpointWrong, sentence));
+        }
+    }
+
+    fn compare_tile(&mut self, tile: &Tile) {
+        self.listed.remove(&tile.id());
+        let (kind, sentence) = match self.tiles.read(tile.id()) {
+            Ok(Some(there)) if there == *tile => return,
+            Ok(Some(_)) => (Kind::TileWrong, "it has other hashes than the frames give".to_owned()),
+            Ok(None) => {
+                (Kind::TileUnfinished, "it is missing; the next start of the recorder makes it".to_owned())
+            }
+            Err(error @ StoreError::Unusable { .. }) => (Kind::TileUnfinished, error.to_string()),
+            Err(error) => (Kind::Unreadable, error.to_string()),
+        };
+        self.findings.push(Finding::new(kind, format!("{}: {sentence}", tile.id().path())));
+    }
+
+    /// What holds at the end of the log; whether the checkpoint from outside was compared.
+    pub(super) fn finish(mut self) -> (bool, Vec<Finding>) {
+        let end = self.now.as_ref().map(Frontier::size);
+        if let (Some(end), Some(checkpoint)) = (end, self.checkpoint)
+            && checkpoint.size() > end
+        {
+            let sentence = format!(
+                "the checkpoint covers {} frames, the log has {end}: its end was cut off, or it was set back",
+                checkpoint.size()
+            );
+            self.findings.push(Finding::new(Kind::RolledBack, sentence));
+        }
+        if self.whole
+            && let Some(tile) = self.listed.first()
+        {
+            let sentence = format!(
+                "{} has hashes of frames that are not there: the end of the log was cut off",
+                tile.path()
+            );
+            self.findings.push(Finding::new(Kind::RolledBack, sentence));
+        }
+        (self.compared, self.findings)
+    }
+}
