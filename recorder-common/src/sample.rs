@@ -161,9 +161,11 @@ pub mod flag {
     pub const STORE: u64 = 1 << 16;
     /// A secret was blanked. Set by the daemon, never by a probe.
     pub const REDACTED: u64 = 1 << 17;
+    /// Handed to `io_submit`: the bytes are those asked for, the outcome is the caller's to collect.
+    pub const IO_SUBMIT: u64 = 1 << 18;
 
     /// Every flag with its word in the `flags` field, in output order.
-    pub const WORDS: [(u64, &str); 18] = [
+    pub const WORDS: [(u64, &str); 19] = [
         (CUT, "cut"),
         (UNRESOLVED, "unresolved"),
         (DELETED, "deleted"),
@@ -182,6 +184,7 @@ pub mod flag {
         (FIRST, "first"),
         (STORE, "store"),
         (REDACTED, "redacted"),
+        (IO_SUBMIT, "io_submit"),
     ];
 }
 

@@ -43,6 +43,8 @@ pub enum Tag {
     User = 16,
     /// Value of a PAM item.
     Item = 17,
+    /// Name of a POSIX message queue.
+    Queue = 18,
 }
 
 impl TryFrom<u8> for Tag {
@@ -67,6 +69,7 @@ impl TryFrom<u8> for Tag {
             15 => Self::Service,
             16 => Self::User,
             17 => Self::Item,
+            18 => Self::Queue,
             other => return Err(other),
         })
     }

@@ -10,6 +10,8 @@ use crate::sample::Sample;
 pub const S_IFMT: u32 = 0o170_000;
 /// Regular file.
 pub const S_IFREG: u32 = 0o100_000;
+/// Socket.
+pub const S_IFSOCK: u32 = 0o140_000;
 /// Block device.
 pub const S_IFBLK: u32 = 0o060_000;
 /// `FMODE_CREATED`: this open made the file (`include/linux/fs.h`).
@@ -98,6 +100,17 @@ pub fn flag_memfd(file: u64, sample: &mut Sample) {
     if parent == dentry && kernel_at::<[u8; 6]>(name) == *b"memfd:" {
         sample.add_flags(flag::MEMFD);
     }
+}
+
+/// Whether an open file is memory that the kernel itself gave a file: a shared anonymous mapping, System V shared
+/// memory, huge pages. Only entries that are their own parent carry such a name by right.
+#[inline(always)]
+pub fn is_memory(file: u64) -> bool {
+    let dentry: u64 = kernel(path_of(file), &OFFSETS.path_dentry);
+    let name: u64 = kernel(dentry.wrapping_add(offset(&OFFSETS.dentry_name)), &OFFSETS.qstr_name);
+    let parent: u64 = kernel(dentry, &OFFSETS.dentry_parent);
+    let begin: [u8; 4] = kernel_at(name);
+    parent == dentry && matches!(&begin, b"dev/" | b"SYSV" | b"anon")
 }
 
 /// How many references hold an open file.

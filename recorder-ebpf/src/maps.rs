@@ -25,6 +25,12 @@ pub static BUSY: PerCpuArray<[u64; SLOTS as usize]> = PerCpuArray::with_max_entr
 /// Open files that were written, by address of `struct file`.
 #[map]
 pub static WRITES: LruHashMap<u64, Written> = LruHashMap::with_max_entries(65_536, 0);
+/// Calls of mprotect that make mappings of files writable and have not returned, by thread.
+#[map]
+pub static PROTECTED: LruHashMap<u64, Protected> = LruHashMap::with_max_entries(1024, 0);
+/// The newest inode of the queues' file system when a thread called mq_open: its address and number.
+#[map]
+pub static QUEUES: LruHashMap<u64, [u64; 2]> = LruHashMap::with_max_entries(1024, 0);
 /// Calls into libpam that have not returned, by thread and call.
 #[map]
 pub static PAM_CALLS: HashMap<PamKey, [u64; 3]> = HashMap::with_max_entries(4096, 0);
@@ -56,8 +62,23 @@ pub struct Written {
     pub seen: u32,
     /// A mapping holds the file, so its reference count says nothing at close.
     pub mapped: u32,
-    /// Keeps the size a multiple of 8.
-    pub reserved: u32,
+    /// Bits of `recorder_common::sample::flag` that the summary at the close carries.
+    pub marks: u32,
+}
+
+/// Mappings that one call of mprotect looked at.
+pub const MAPPINGS: u32 = 8;
+
+/// Shared mappings of files that a call of mprotect is about to make writable.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Protected {
+    /// `struct file` of each.
+    pub files: [u64; MAPPINGS as usize],
+    /// Bytes of each that lie in the range of the call.
+    pub bytes: [u64; MAPPINGS as usize],
+    /// How many there are.
+    pub count: u64,
 }
 
 /// One call into libpam.

@@ -280,6 +280,15 @@ pub fn count_loss(class: Class) {
     }
 }
 
+/// Counts changes that no sample could be made of: they take numbers, so the hole shows.
+#[inline(always)]
+pub fn count_missing(class: Class, count: u64) {
+    if let Some(counters) = COUNTERS.get_ptr_mut(class as u32) {
+        // SAFETY: a per-CPU map value, touched only by atomic operations.
+        unsafe { atomic::fetch_add(&raw mut (*counters).sequence, count) };
+    }
+}
+
 /// Takes the first free scratch space of this CPU.
 #[inline(always)]
 pub fn claim() -> Option<*mut u8> {

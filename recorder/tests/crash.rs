@@ -200,7 +200,7 @@ fn why_a_disk_failed_is_in_the_next_start() {
     let shared = Shared::new(&scratch.store(), "0", recovery.next_frame);
     let sink = Sink::start(writer, Arc::clone(&shared), || 0).unwrap();
     let frame = || Frame { lines: b"{\"a\":1}\n".to_vec(), ends: vec![8], ..Frame::default() };
-    while sink.send(frame()).is_ok() {}
+    while sink.send(frame(), 0).is_ok() {}
     let error = sink.finish().unwrap_err();
     assert!(matches!(&error, StoreError::Io { source, .. } if source.raw_os_error() == Some(EIO)), "{error}");
     assert_eq!(shared.status().failure, Some(error.to_string()));

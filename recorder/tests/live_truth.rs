@@ -89,6 +89,7 @@ fn is_witnessed(call: &str) -> bool {
         && !matches!(call, "open" | "creat" | "openat" | "openat2" | "open_by_handle_at")
         && !matches!(call, "fork" | "clone" | "clone3" | "spawn" | "_exit" | "(end)" | "execve" | "execveat")
         && !matches!(call, "close" | "close_range" | "dup2" | "dup3")
+        && !matches!(call, "bind" | "mq_open" | "mq_unlink" | "mprotect" | "pkey_mprotect" | "io_submit")
         && !workload::writes::WRITES.contains(&call)
 }
 

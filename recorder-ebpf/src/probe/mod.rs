@@ -1,10 +1,14 @@
 //! One file per family of hooks.
 
+mod aio;
+mod bind;
 mod exec;
 mod named;
 mod open;
 mod pam;
 mod process;
+mod protect;
+mod queue;
 mod write;
 
 use aya_ebpf::EbpfContext;

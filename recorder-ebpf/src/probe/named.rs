@@ -167,11 +167,22 @@ fn described(sample: &mut Sample, descriptor: u32) -> bool {
 /// Appends a name and the directory it is relative to; false when that directory is out of scope.
 #[inline(always)]
 pub fn name_below(sample: &mut Sample, dir: (u8, u64), name: u64, tags: (Tag, Tag)) -> bool {
+    if !base_of(sample, dir, user_at::<u8>(name) == Some(b'/'), tags.0) {
+        return false;
+    }
+    sample.user_text(tags.1, name);
+    sample.add_flags(flag::FROM_ARGUMENT);
+    true
+}
+
+/// Appends the directory that a name is relative to; false when it is out of scope.
+#[inline(always)]
+pub fn base_of(sample: &mut Sample, dir: (u8, u64), is_absolute: bool, tag: Tag) -> bool {
     let task = task::current();
     let fs: u64 = kernel(task, &OFFSETS.task_fs);
     let (position, descriptor) = dir;
     let mut base = 0;
-    if user_at::<u8>(name) == Some(b'/') {
+    if is_absolute {
         base = fs.wrapping_add(offset(&OFFSETS.fs_root));
     } else if position == NONE || descriptor as i32 == AT_FDCWD {
         base = fs.wrapping_add(offset(&OFFSETS.fs_pwd));
@@ -188,9 +199,7 @@ pub fn name_below(sample: &mut Sample, dir: (u8, u64), name: u64, tags: (Tag, Ta
         }
     }
     if base != 0 {
-        sample.walked(tags.0, base);
+        sample.walked(tag, base);
     }
-    sample.user_text(tags.1, name);
-    sample.add_flags(flag::FROM_ARGUMENT);
     true
 }

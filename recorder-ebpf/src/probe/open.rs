@@ -17,7 +17,8 @@ use crate::sample::{Sample, Urgency};
 use crate::task;
 
 const O_ACCMODE: u64 = 3;
-const O_CREAT: u64 = 0o100;
+/// Make it when it is not there.
+pub const O_CREAT: u64 = 0o100;
 const O_TRUNC: u64 = 0o1000;
 const O_PATH: u64 = 0o10_000_000;
 /// The bit that tells `O_TMPFILE` from `O_DIRECTORY`.
@@ -84,21 +85,27 @@ fn changed(call: &Call, flags: u64) -> Option<()> {
     Some(())
 }
 
-/// An open that failed is recorded when it wanted to change something, or when permission was refused.
+/// What an open that failed was to be; `None` when it is not recorded.
 #[inline(always)]
-fn refused(call: &Call, arguments: &[u64; 6], flags: u64) -> Option<()> {
-    let denied = call.returned == EACCES || call.returned == EPERM;
+pub fn refused_kind(returned: i64, flags: u64) -> Option<Kind> {
+    let denied = returned == EACCES || returned == EPERM;
     let writes = flags & O_ACCMODE != 0 || flags & (O_CREAT | O_TRUNC) != 0;
-    if is_retry(call.returned) || !(denied || writes) {
+    if is_retry(returned) || !(denied || writes) {
         return None;
     }
-    let kind = if denied {
+    Some(if denied {
         Kind::FileDenied
     } else if flags & O_CREAT != 0 {
         Kind::FileCreate
     } else {
         Kind::FileWrite
-    };
+    })
+}
+
+/// An open that failed is recorded when it wanted to change something, or when permission was refused.
+#[inline(always)]
+fn refused(call: &Call, arguments: &[u64; 6], flags: u64) -> Option<()> {
+    let kind = refused_kind(call.returned, flags)?;
     let mut sample = Sample::begin(Class::Files, kind as u16)?;
     sample.header().result = call.returned as i32;
     sample.body().arg[3] = flags;

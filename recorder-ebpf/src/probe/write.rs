@@ -15,7 +15,8 @@ use crate::read::kernel_at;
 use crate::sample::{Sample, Urgency, claim, count_loss, release};
 use crate::{atomic, files, task};
 
-const PROT_WRITE: u64 = 2;
+/// A mapping may be written to.
+pub const PROT_WRITE: u64 = 2;
 const MAP_SHARED: u64 = 1;
 const MAP_ANONYMOUS: u64 = 0x20;
 /// Descriptors of a process that are looked at when it ends or closes a range.
@@ -35,31 +36,39 @@ fn written(ctx: &TracePointContext) -> Option<()> {
         return None;
     }
     let file = task::file_of(task::current(), pick(&task::arguments(), call.spec.fd) as u32);
+    wrote(file, call.returned, 0)
+}
+
+/// Reports the first write through an open file, and every one that failed; adds the others up. `returned` is bytes
+/// or minus errno, `marks` are flags of the event and of the summary.
+#[inline(always)]
+pub fn wrote(file: u64, returned: i64, marks: u64) -> Option<()> {
     if file == 0 {
         return None;
     }
     let inode = files::inode_of(file);
-    let failed = call.returned < 0;
-    if !failed && add(file, inode, call.returned as u64) {
+    let failed = returned < 0;
+    if !failed && add(file, inode, returned as u64, marks) {
         return None;
     }
     if !files::holds_data(files::mode_of(inode)) || files::is_out_of_scope(inode) {
         return None;
     }
     if !failed {
-        let bytes = call.returned as u64;
-        let first = Written { bytes, calls: 1, inode, closer: 0, seen: 0, mapped: 0, reserved: 0 };
+        let (bytes, marks) = (returned as u64, marks as u32);
+        let first = Written { bytes, calls: 1, inode, closer: 0, seen: 0, mapped: 0, marks };
         let _ = WRITES.insert(file, first, 0);
     }
     let mut sample = Sample::begin(Class::Files, Kind::FileWrite as u16)?;
     let body = sample.body();
     files::identify(inode, body);
     if failed {
-        sample.header().result = call.returned as i32;
+        sample.header().result = returned as i32;
     } else {
-        body.arg[0] = call.returned as u64;
+        body.arg[0] = returned as u64;
         sample.add_flags(flag::FIRST);
     }
+    sample.add_flags(marks);
     files::flag_memfd(file, &mut sample);
     sample.walked(Tag::Object, files::path_of(file));
     sample.send(Urgency::Batch);
@@ -68,7 +77,7 @@ fn written(ctx: &TracePointContext) -> Option<()> {
 
 /// Adds to what is known of an open file; false when this is its first write.
 #[inline(always)]
-fn add(file: u64, inode: u64, bytes: u64) -> bool {
+fn add(file: u64, inode: u64, bytes: u64, marks: u64) -> bool {
     let Some(known) = WRITES.get_ptr_mut(file) else { return false };
     // SAFETY: a map value; the counters are touched only by atomic operations.
     unsafe {
@@ -77,6 +86,9 @@ fn add(file: u64, inode: u64, bytes: u64) -> bool {
         }
         atomic::fetch_add(&raw mut (*known).bytes, bytes);
         atomic::fetch_add(&raw mut (*known).calls, 1);
+        if marks != 0 {
+            (*known).marks |= marks as u32;
+        }
     }
     true
 }
@@ -135,7 +147,7 @@ fn close(file: u64, going: u64) -> Option<()> {
     files::identify(inode, body);
     body.arg[0] = written.bytes;
     body.arg[1] = written.calls;
-    sample.add_flags(flag::CLOSE);
+    sample.add_flags(flag::CLOSE | written.marks as u64);
     files::flag_memfd(file, &mut sample);
     sample.walked(Tag::Object, files::path_of(file));
     sample.send(Urgency::Batch);
@@ -216,6 +228,24 @@ fn leave(file: u64, process: u32) -> Option<()> {
     close(file, seen as u64)
 }
 
+/// Reports a shared writable mapping of a file, or the refusal of one.
+#[inline(always)]
+pub fn mapped_writable(file: u64, bytes: u64, result: i32) -> Option<()> {
+    let inode = files::inode_of(file);
+    if !files::holds_data(files::mode_of(inode)) || files::is_out_of_scope(inode) {
+        return None;
+    }
+    let mut sample = Sample::begin(Class::Files, Kind::FileMapWrite as u16)?;
+    sample.header().result = result;
+    let body = sample.body();
+    files::identify(inode, body);
+    body.arg[0] = bytes;
+    files::flag_memfd(file, &mut sample);
+    sample.walked(Tag::Object, files::path_of(file));
+    sample.send(Urgency::Batch);
+    Some(())
+}
+
 /// Hook: `syscalls:sys_exit_mmap`: shared writable mappings of files, which change them without a write.
 #[tracepoint]
 pub fn mmap_exit(ctx: TracePointContext) -> u32 {
@@ -238,21 +268,8 @@ fn mapped(ctx: &TracePointContext) -> Option<()> {
         // SAFETY: a map value; a plain store of one word.
         unsafe { (*known).mapped = 1 };
     }
-    let inode = files::inode_of(file);
-    if flags & MAP_SHARED == 0
-        || protection & PROT_WRITE == 0
-        || !files::holds_data(files::mode_of(inode))
-        || files::is_out_of_scope(inode)
-    {
+    if flags & MAP_SHARED == 0 || protection & PROT_WRITE == 0 {
         return None;
     }
-    let mut sample = Sample::begin(Class::Files, Kind::FileMapWrite as u16)?;
-    sample.header().result = if failed { call.returned as i32 } else { 0 };
-    let body = sample.body();
-    files::identify(inode, body);
-    body.arg[0] = length;
-    files::flag_memfd(file, &mut sample);
-    sample.walked(Tag::Object, files::path_of(file));
-    sample.send(Urgency::Batch);
-    Some(())
+    mapped_writable(file, length, if failed { call.returned as i32 } else { 0 })
 }

@@ -80,9 +80,11 @@ pub fn hooks() -> Vec<Hook> {
     ];
     for call in CALLS {
         let Ok(kind) = Kind::try_from(call.spec.kind) else { continue };
-        let side = if call.program.ends_with("_enter") { "enter" } else { "exit" };
-        let place = Place::Tracepoint(format!("sys_{side}_{}", call.tracepoint));
-        hooks.push(Hook { program: call.program, place, kind });
+        for program in call.before.into_iter().chain([call.program]) {
+            let side = if program.ends_with("_enter") { "enter" } else { "exit" };
+            let place = Place::Tracepoint(format!("sys_{side}_{}", call.tracepoint));
+            hooks.push(Hook { program, place, kind });
+        }
     }
     for &(symbol, cookie, only_entry, kind) in PAM {
         let place = Place::Pam { symbol, cookie, at_return: false };

@@ -10,6 +10,7 @@ use aya::{Btf, Ebpf, EbpfLoader};
 use recorder_common::class::Class;
 use recorder_common::sample::Counters;
 
+use super::attached::{Attached, Link};
 use super::hooks::{Hook, Place, hooks};
 use super::report::{ProbeRow, State};
 use super::{CaptureError, offsets, syscalls};
@@ -46,6 +47,8 @@ impl Default for Sizes {
 
 /// Attached probes. Dropping it detaches them all.
 pub struct Capture {
+    /// First, because what is dropped first is detached in parallel.
+    _attached: Attached,
     ebpf: Ebpf,
     rows: Vec<ProbeRow>,
 }
@@ -66,9 +69,10 @@ impl Capture {
             .map_max_entries("FILES", sizes.files)
             .load(OBJECT)
             .map_err(|error| load_error(&error))?;
-        let mut rows = attach_all(&mut ebpf)?;
+        let mut attached = Attached::default();
+        let mut rows = attach_all(&mut ebpf, &mut attached)?;
         rows.extend(resolved.absent.iter().map(|field| ProbeRow::absent_field(field)));
-        Ok(Self { ebpf, rows })
+        Ok(Self { _attached: attached, ebpf, rows })
     }
 
     /// What is attached and what is not.
@@ -165,7 +169,7 @@ fn brief(text: &str) -> String {
     }
 }
 
-fn attach_all(ebpf: &mut Ebpf) -> Result<Vec<ProbeRow>, CaptureError> {
+fn attach_all(ebpf: &mut Ebpf, attached: &mut Attached) -> Result<Vec<ProbeRow>, CaptureError> {
     let btf = Btf::from_sys_fs().map_err(|error| CaptureError::NoBtf {
         path: PathBuf::from(offsets::VMLINUX),
         why: error.to_string(),
@@ -189,7 +193,10 @@ fn attach_all(ebpf: &mut Ebpf) -> Result<Vec<ProbeRow>, CaptureError> {
         };
         let outcome = outcome.and_then(|()| attach(ebpf, &hook, libpam));
         match outcome {
-            Ok(()) => rows.push(ProbeRow::new(&hook, State::Attached, None)),
+            Ok(link) => {
+                attached.push(link);
+                rows.push(ProbeRow::new(&hook, State::Attached, None));
+            }
             Err(why) if hook.is_essential() => return Err(essential(&hook, why)),
             Err(why) => rows.push(ProbeRow::new(&hook, State::Missing, Some(why))),
         }
@@ -218,16 +225,21 @@ fn load_program(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf) -> Result<(), String> {
     })
 }
 
-fn attach(ebpf: &mut Ebpf, hook: &Hook, libpam: Option<&Path>) -> Result<(), String> {
+fn attach(ebpf: &mut Ebpf, hook: &Hook, libpam: Option<&Path>) -> Result<Link, String> {
     let program = ebpf.program_mut(hook.program).ok_or("is not in the object")?;
-    let outcome: Result<(), ProgramError> = match (program, &hook.place) {
-        (Program::BtfTracePoint(program), Place::Btf(_)) => program.attach().map(drop),
-        (Program::TracePoint(program), Place::Tracepoint(name)) => program.attach("syscalls", name).map(drop),
+    let outcome: Result<Link, ProgramError> = match (program, &hook.place) {
+        (Program::BtfTracePoint(program), Place::Btf(_)) => {
+            program.attach().and_then(|id| program.take_link(id)).map(Link::Btf)
+        }
+        (Program::TracePoint(program), Place::Tracepoint(name)) => {
+            program.attach("syscalls", name).and_then(|id| program.take_link(id)).map(Link::Tracepoint)
+        }
         (Program::UProbe(program), Place::Pam { symbol, cookie, .. }) => {
             let path = libpam.ok_or("libpam.so.0 is not installed, so there are no PAM logins")?;
             let location = UProbeAttachLocation::Symbol(symbol);
             let point = UProbeAttachPoint { location, cookie: Some(*cookie) };
-            program.attach(point, path, UProbeScope::AllProcesses).map(drop)
+            let attached = program.attach(point, path, UProbeScope::AllProcesses);
+            attached.and_then(|id| program.take_link(id)).map(Link::Uprobe)
         }
         _ => return Err("is of another type in the object".to_owned()),
     };

@@ -2,6 +2,7 @@
 //!
 //! What comes out is batches of samples in time order, and losses; what they mean is `event`'s business.
 
+pub mod attached;
 pub mod hooks;
 pub mod load;
 pub mod loss;

@@ -29,8 +29,10 @@ pub struct Resolved {
 /// [`CaptureError::NoBtf`] when the file can't be read or parsed, [`CaptureError::Registers`] when the layout of
 /// `pt_regs` is not the one that the probes copy in one piece.
 pub fn resolve(path: &Path) -> Result<Resolved, CaptureError> {
-    let btf = Btf::from_file(path)
-        .map_err(|error| CaptureError::NoBtf { path: path.to_owned(), why: error.to_string() })?;
+    let no_btf = |why: String| CaptureError::NoBtf { path: path.to_owned(), why };
+    // In one piece: read from the file, the parser asks the kernel for its position at each of 120,000 types.
+    let bytes = std::fs::read(path).map_err(|error| no_btf(error.to_string()))?;
+    let btf = Btf::from_bytes(&bytes).map_err(|error| no_btf(error.to_string()))?;
     let mut absent = Vec::new();
     let mut values = [ABSENT; Offsets::COUNT];
     for (value, lookup) in values.iter_mut().zip(Offsets::LOOKUPS) {

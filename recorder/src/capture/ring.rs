@@ -107,11 +107,13 @@ impl Reader {
         Ok(&self.batch)
     }
 
-    /// Reads what is left, holding nothing back: for the end.
-    pub fn last_batch(&mut self) -> &Batch {
+    /// Reads what happened until boot-clock time `until`, which is about now: for the end. What is younger is left out,
+    /// because it would not be complete.
+    pub fn last_batch(&mut self, until: u64) -> &Batch {
         self.keep_held_back();
+        std::thread::sleep(std::time::Duration::from_nanos(HOLD_NS));
         self.drain();
-        self.batch.sort(u64::MAX);
+        self.batch.sort(until);
         &self.batch
     }
 

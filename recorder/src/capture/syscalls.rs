@@ -19,13 +19,15 @@ pub struct Call {
     pub number: usize,
     /// The program that reads it, which also says whether at entry or at exit.
     pub program: &'static str,
+    /// A program that looks at its entry already, for what can't be told at the exit any more.
+    pub before: Option<&'static str>,
     /// How to read it.
     pub spec: Spec,
 }
 
 /// Argument positions in short form; the names are those of [`Spec`].
 const fn call(tracepoint: &'static str, number: usize, program: &'static str, kind: Kind) -> Call {
-    Call { tracepoint, number, program, spec: Spec { kind: kind as u16, ..UNHOOKED } }
+    Call { tracepoint, number, program, before: None, spec: Spec { kind: kind as u16, ..UNHOOKED } }
 }
 
 impl Call {
@@ -62,6 +64,11 @@ impl Call {
         self
     }
 
+    const fn before(mut self, program: &'static str) -> Self {
+        self.before = Some(program);
+        self
+    }
+
     const fn with(mut self, flags: u16) -> Self {
         self.spec.flags |= flags;
         self
@@ -90,7 +97,10 @@ pub const CALLS: &[Call] = &[
     call("sendfile64", 40, "write_exit", Kind::FileWrite).fd(0),
     call("splice", 275, "write_exit", Kind::FileWrite).fd(2),
     call("copy_file_range", 326, "write_exit", Kind::FileWrite).fd(2),
+    call("io_submit", 209, "submit_exit", Kind::FileWrite),
     call("mmap", 9, "mmap_exit", Kind::FileMapWrite).fd(4),
+    call("mprotect", 10, "protect_exit", Kind::FileMapWrite).before("protect_enter"),
+    call("pkey_mprotect", 329, "protect_exit", Kind::FileMapWrite).before("protect_enter"),
     call("close", 3, "close_enter", Kind::FileWrite).fd(0),
     call("dup2", 33, "dup_enter", Kind::FileWrite).fd(1),
     call("dup3", 292, "dup_enter", Kind::FileWrite).fd(1),
@@ -114,6 +124,9 @@ pub const CALLS: &[Call] = &[
     call("mkdirat", 258, NAMED, Kind::DirCreate).name(0, 1).args([2, N, N]),
     call("mknod", 133, NAMED, Kind::NodeCreate).name(N, 0).args([1, 2, N]),
     call("mknodat", 259, NAMED, Kind::NodeCreate).name(0, 1).args([2, 3, N]),
+    call("bind", 49, "bind_exit", Kind::NodeCreate).fd(0),
+    call("mq_open", 240, "queue_open_exit", Kind::FileCreate).before("queue_open_enter"),
+    call("mq_unlink", 241, "queue_unlink_exit", Kind::FileDelete),
     // Attributes: arg[0] the new value.
     call("chmod", 90, NAMED, Kind::AttrMode).name(N, 0).args([1, N, N]),
     call("fchmod", 91, NAMED, Kind::AttrMode).fd(0).args([1, N, N]),

@@ -207,7 +207,7 @@ mod tests {
                 ClassStatus { class: "files".to_owned(), events: 999, lost: 1000 },
             ],
             durable: Durable { frames: 3, events: 1_235_566, bytes: 3 << 20, ..Durable::default() },
-            queues: vec![Queue { name: "lines".to_owned(), length: 1, capacity: 64 }],
+            queues: vec![Queue { name: "frames".to_owned(), length: 1, capacity: 16 }],
             probes: vec![Probe {
                 event: "file_map_write".to_owned(),
                 hook: "syscalls:sys_enter_mmap\u{1b}".to_owned(),

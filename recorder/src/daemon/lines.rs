@@ -109,7 +109,7 @@ impl Lines {
         }
         self.handed = boot_ns();
         let frame = self.builder.take(self.lost, self.sink.buffers());
-        self.sink.send(frame)
+        self.sink.send(frame, boot_ns())
     }
 
     /// Waits until everything handed over is durable, and closes the store.

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "capture")]
 pub mod about;
+pub mod backlog;
 pub mod control;
 pub mod frame;
 pub mod last_failure;

@@ -17,10 +17,12 @@ pub fn stopping() {
     send(&[NotifyState::Stopping, NotifyState::Status("writing the last events")]);
 }
 
-/// Feeds the watchdog, if there is one. The recording loop calls it: a disk that hangs fills the bounded queue behind
-/// that loop, which then waits, and the service manager restarts the daemon.
-pub fn alive() {
-    send(&[NotifyState::Watchdog]);
+/// Feeds the watchdog, if there is one, unless frames no longer reach the disk. The recording loop calls it, so a loop
+/// that hangs is noticed as well: either way the service manager restarts the daemon.
+pub fn alive_unless(stuck: bool) {
+    if !stuck {
+        send(&[NotifyState::Watchdog]);
+    }
 }
 
 /// The service manager is told, not obeyed: a failure never stops the recording.

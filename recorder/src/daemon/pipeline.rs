@@ -52,6 +52,8 @@ pub struct Pipeline {
     shared: Arc<Shared>,
     alarm: StoreAlarm,
     settled: u64,
+    /// Boot-clock ns until which everything was read.
+    ended: Option<u64>,
 }
 
 impl Pipeline {
@@ -59,7 +61,7 @@ impl Pipeline {
     #[must_use]
     pub fn new(lines: Lines, enricher: Enricher, shared: Arc<Shared>) -> Self {
         let (tracker, alarm) = (Tracker::default(), StoreAlarm::default());
-        Self { lines, enricher, tracker, shared, alarm, settled: boot_ns() }
+        Self { lines, enricher, tracker, shared, alarm, settled: boot_ns(), ended: None }
     }
 
     /// Writes an event of the recorder about itself.
@@ -89,25 +91,29 @@ impl Pipeline {
             let patience = self.lines.patience_ms(ROUND_MS);
             self.take_all(reader.next_batch(patience)?)?;
             if settling {
-                self.settle(boot_ns(), &counters)?;
+                let now = boot_ns();
+                self.settle(now, &counters)?;
                 protected()?;
-                super::notify::alive();
+                super::notify::alive_unless(self.shared.backlog().is_stuck(now));
             }
             self.lines.flush_if_due()?;
         }
         let counters = reader.counters()?;
-        self.take_all(reader.last_batch())?;
+        let until = boot_ns();
+        self.ended = Some(until);
+        self.take_all(reader.last_batch(until))?;
         self.settle(boot_ns(), &counters)?;
         // Nothing more can come: what is missing now is lost, however young the hole.
         self.settle(u64::MAX, &counters)
     }
 
-    /// Writes the last event and waits until all is durable.
+    /// Writes the last event, with the time until which the record is complete, and waits until all is durable.
     ///
     /// # Errors
     /// The first error of the store.
     pub fn finish(mut self, reason: &str) -> Result<(), crate::store::StoreError> {
-        let stop = about::stop(boot_ns(), reason, self.lines.written(), self.lines.lost);
+        let stop =
+            about::stop(self.ended.unwrap_or_else(boot_ns), reason, self.lines.written(), self.lines.lost);
         // A store that is closed says why when it is finished.
         let _ = self.lines.write(&stop).and_then(|()| self.lines.flush());
         self.lines.finish()

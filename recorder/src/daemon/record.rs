@@ -82,9 +82,10 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
 
     let recorded = pipeline.run(&mut reader, &stop, || helper.as_mut().map_or(Ok(()), Process::check));
     super::notify::stopping();
-    drop(capture);
     let finished = pipeline.finish(if recorded.is_ok() { "signal" } else { "failure" });
     control.stop();
+    // Last, because it takes seconds: the record is closed by now, and says when.
+    drop(capture);
     match (recorded, finished) {
         // The store's own error says more than the pipeline's.
         (Err(PipelineError::StoreClosed) | Ok(()), finished) => finished.context("recording stopped")?,

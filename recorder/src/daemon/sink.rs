@@ -5,13 +5,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::backlog::CAPACITY;
 use super::control::{FrameStored, Shared};
 use super::frame::Frame;
 use crate::store::writer::Writer;
 use crate::store::{Appended, StoreError};
-
-/// Frames that wait for the disk before the reader of the rings waits too.
-const QUEUE: usize = 16;
 
 /// Oldest that a checkpoint may be; a heartbeat comes as often.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(9);
@@ -29,6 +27,7 @@ pub struct Sink {
     work: SyncSender<Work>,
     buffers: Receiver<Frame>,
     thread: JoinHandle<Result<(), StoreError>>,
+    shared: Arc<Shared>,
 }
 
 /// The writer failed; [`Sink::finish`] tells why.
@@ -41,21 +40,23 @@ impl Sink {
     /// # Errors
     /// When the system refuses another thread.
     pub fn start(writer: Writer, shared: Arc<Shared>, wall: fn() -> i64) -> std::io::Result<Self> {
-        let (work, incoming) = sync_channel(QUEUE);
-        let (give_back, buffers) = sync_channel::<Frame>(QUEUE);
+        let (work, incoming) = sync_channel(CAPACITY);
+        let (give_back, buffers) = sync_channel::<Frame>(CAPACITY);
+        let told = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
-            write_all(writer, &incoming, &give_back, &shared, wall).inspect_err(|error| {
-                shared.set_failure(&error.to_string());
+            write_all(writer, &incoming, &give_back, &told, wall).inspect_err(|error| {
+                told.set_failure(&error.to_string());
             })
         })?;
-        Ok(Self { work, buffers, thread })
+        Ok(Self { work, buffers, thread, shared })
     }
 
-    /// Hands a frame over; waits when the disk is behind.
+    /// Hands a frame over at boot-clock time `now`; waits when the disk is behind.
     ///
     /// # Errors
     /// [`Closed`] once the writer has failed.
-    pub fn send(&self, frame: Frame) -> Result<(), Closed> {
+    pub fn send(&self, frame: Frame, now: u64) -> Result<(), Closed> {
+        self.shared.backlog().sent(now);
         self.work.send(Work::Frame(frame)).map_err(|_| Closed)
     }
 
@@ -90,21 +91,26 @@ fn write_all(
     shared: &Shared,
     wall: fn() -> i64,
 ) -> Result<(), StoreError> {
-    let mut waiting: Vec<Frame> = Vec::with_capacity(QUEUE);
+    let mut waiting: Vec<Frame> = Vec::with_capacity(CAPACITY);
     let mut signed = None;
+    // The end carries the time of the last event, `stop`: until then, and no longer, the record is complete.
+    let mut last = wall();
     while let Ok(work) = incoming.recv() {
         let mut beat = None;
-        for work in std::iter::once(work).chain(incoming.try_iter().take(QUEUE - 1)) {
+        for work in std::iter::once(work).chain(incoming.try_iter().take(CAPACITY - 1)) {
             match work {
                 Work::Frame(frame) => waiting.push(frame),
                 Work::Heartbeat(lost_total) => beat = Some(lost_total),
             }
         }
+        shared.backlog().taken(waiting.len());
         let inputs: Vec<_> = waiting.iter().map(Frame::as_input).collect();
         match beat.filter(|_| inputs.is_empty()) {
             Some(lost_total) => tell(shared, &[writer.heartbeat(wall(), lost_total)?], |_| None, wall()),
             None => {
                 let stored = writer.append_all(&inputs)?;
+                shared.backlog().stored();
+                last = waiting.last().map_or(last, |frame| frame.t_last);
                 tell(shared, &stored, |index| waiting.get(index).map(|frame| frame.t_first), wall());
             }
         }
@@ -118,7 +124,7 @@ fn write_all(
             let _ = give_back.try_send(frame);
         }
     }
-    writer.close(wall())
+    writer.close(last)
 }
 
 /// Signs a checkpoint over what is durable. Without one recording goes on; whoever waits for it sees how old it is.

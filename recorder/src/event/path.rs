@@ -22,8 +22,22 @@ pub struct Resolved<'a> {
 pub fn of_object<'a>(texts: &Texts<'a>) -> Resolved<'a> {
     match texts.get(Tag::Object) {
         Some(object) => walked(object),
-        None => named(texts.get(Tag::Base), texts.get(Tag::Name)),
+        None => match texts.get(Tag::Queue) {
+            Some(queue) => queued(queue),
+            None => named(texts.get(Tag::Base), texts.get(Tag::Name)),
+        },
     }
+}
+
+/// A message queue, by the place where its file system is mounted by convention (`mq_overview(7)`). Nobody has looked
+/// whether it is, so the path may name nothing.
+fn queued<'a>(name: Text<'a>) -> Resolved<'a> {
+    let mut flags = flag::UNRESOLVED;
+    if name.is_cut() {
+        flags |= flag::CUT;
+    }
+    let path = (!name.is_fault()).then(|| [b"/dev/mqueue/", name.bytes].concat().into());
+    Resolved { path, flags }
 }
 
 /// The second path of a rename or link.
@@ -91,6 +105,8 @@ fn named<'a>(base: Option<Text<'a>>, name: Option<Text<'a>>) -> Resolved<'a> {
     if name.is_fault() {
         return Resolved { path: None, flags: flags | flag::UNRESOLVED };
     }
+    // The address of a socket is read by its length, and its name ends at a NUL before that.
+    let name = name.until_nul();
     let is_absolute = name.bytes.first() == Some(&b'/');
     let base = base.map(walked).unwrap_or_default();
     flags |= base.flags;
@@ -186,6 +202,15 @@ mod tests {
         assert_eq!(name(b"d\0", b"../x"), (path("/d/../x"), from | flag::UNRESOLVED));
         assert_eq!(name(b"", b"/a/../x"), (path("/a/../x"), from | flag::UNRESOLVED));
         assert_eq!(name(b"", b"/a..b/..c"), (path("/a..b/..c"), from));
+        assert_eq!(name(b"d\0", b"socket\0rest"), (path("/d/socket"), from), "an address ends at its NUL");
+    }
+
+    #[test]
+    fn a_queue_is_called_by_its_conventional_place() {
+        let flags = flag::UNRESOLVED;
+        assert_eq!(object(&[(Tag::Queue, b"jobs", 0)]), (path("/dev/mqueue/jobs"), flags));
+        assert_eq!(object(&[(Tag::Queue, b"jo", TEXT_CUT)]), (path("/dev/mqueue/jo"), flags | flag::CUT));
+        assert_eq!(object(&[(Tag::Queue, b"", TEXT_FAULT)]), (None, flags));
     }
 
     #[test]

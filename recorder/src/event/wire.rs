@@ -141,9 +141,16 @@ impl<'a> Text<'a> {
     pub const fn is_fault(&self) -> bool {
         self.flags & TEXT_FAULT != 0
     }
+
+    /// The text up to its first NUL.
+    #[must_use]
+    pub fn until_nul(&self) -> Self {
+        let bytes = self.bytes.split(|&byte| byte == 0).next().unwrap_or(self.bytes);
+        Self { bytes, flags: self.flags }
+    }
 }
 
-const TAGS: usize = Tag::Item as usize + 1;
+const TAGS: usize = Tag::Queue as usize + 1;
 const KNOWN_FLAGS: u8 = TEXT_CUT | TEXT_DELETED | TEXT_UNREACHABLE | TEXT_FAULT;
 
 /// The texts of one sample, by tag.

@@ -4,6 +4,7 @@
 //! end before `verify` returns.
 #![forbid(unsafe_code)]
 
+mod contents;
 pub mod event;
 pub mod finding;
 mod join;

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
+use super::contents::{self, Events, Fault};
 use super::finding::{Finding, Kind};
 use crate::chain::checkpoint::Checkpoint;
 use crate::chain::key::{Domain, OriginPublic};
-use crate::chain::tree::{Frontier, leaf_hash};
 use crate::chain::{Hash, once};
-use crate::store::format::{FRAME_HEADER, FormatError, FrameHeader, FrameKind, Seal, SegmentHeader};
+use crate::store::format::{FRAME_HEADER, FormatError, FrameHeader, SegmentHeader};
 use crate::store::frames::{Frame, Frames, Payloads, Step};
 use crate::store::reader::SegmentReader;
 use crate::store::{StoreError, Torn};
@@ -75,7 +75,7 @@ pub(super) fn walk(
     let mut frames = Frames::open(path)?;
     let length = frames.length()?;
     let walk = Walk { length, in_front: rules.in_front, ..Walk::default() };
-    let mut walker = Walker { walk, rules, name: name_of(path), lines: Lines::default(), unlisted: 0 };
+    let mut walker = Walker { walk, rules, name: name_of(path), events: Events::default(), unlisted: 0 };
     match header {
         Some(header) => {
             walker.walk.valid_length = header.encoded_len() as u64;
@@ -159,15 +159,8 @@ struct Walker<'a> {
     walk: Walk,
     rules: Rules<'a>,
     name: String,
-    lines: Lines,
+    events: Events,
     unlisted: u64,
-}
-
-/// Memory for the events of one frame.
-#[derive(Default)]
-struct Lines {
-    raw: Vec<u8>,
-    tree: Frontier,
 }
 
 impl Walker<'_> {
@@ -213,10 +206,13 @@ impl Walker<'_> {
 
     fn frame(&mut self, frame: &Frame) {
         self.header(&frame.header, frame.offset);
-        match frame.header.kind {
-            _ if self.rules.headers_only => {}
-            FrameKind::Seal => self.seal(frame),
-            FrameKind::Data | FrameKind::Heartbeat | FrameKind::Tomb => self.events(frame),
+        if !self.rules.headers_only
+            && let Err((kind, sentence)) = self.contents(frame)
+        {
+            let header = &frame.header;
+            let finding =
+                Finding::new(kind, sentence).at(frame.offset).frames(header.frame_no, header.frame_no);
+            self.add(finding.events(header.first_seq, u64::from(header.count)));
         }
         if self.walk.findings.is_empty() {
             let first = self.walk.proven.map_or(frame.header, |(first, _)| first);
@@ -287,61 +283,14 @@ impl Walker<'_> {
         self.walk.leaves.push(None);
     }
 
-    /// Checks the events of a frame whose payload has the right digest.
-    fn events(&mut self, frame: &Frame) {
-        let header = &frame.header;
-        let mut lines = std::mem::take(&mut self.lines);
-        let found = match frame.decompress(&mut lines.raw) {
-            Err(what) => Some((Kind::PayloadShape, what.to_string())),
-            Ok(()) => {
-                lines.tree.clear();
-                let mut start = 0;
-                for end in memchr::memchr_iter(b'\n', &lines.raw) {
-                    lines.tree.push(leaf_hash(lines.raw.get(start..end).unwrap_or_default()));
-                    start = end + 1;
-                }
-                if lines.tree.size() != u64::from(header.count) || start != lines.raw.len() {
-                    let found = lines.tree.size();
-                    Some((Kind::EventCount, format!("{found} events are there, {} are stated", header.count)))
-                } else if lines.tree.root() != header.inner_root {
-                    Some((
-                        Kind::InnerRoot,
-                        "the events are not those that the frame was signed for".to_owned(),
-                    ))
-                } else {
-                    None
-                }
-            }
-        };
-        self.lines = lines;
-        if let Some((kind, sentence)) = found {
-            let finding =
-                Finding::new(kind, sentence).at(frame.offset).frames(header.frame_no, header.frame_no);
-            self.add(finding.events(header.first_seq, u64::from(header.count)));
+    /// Checks what a frame holds, whose payload has the right digest.
+    fn contents(&mut self, frame: &Frame) -> Result<(), Fault> {
+        if !frame.header.is_seal() {
+            return self.events.check(frame);
         }
-    }
-
-    /// Checks what the end of a segment holds.
-    fn seal(&mut self, frame: &Frame) {
-        let header = &frame.header;
-        let here = |kind, sentence: String| {
-            Finding::new(kind, sentence).at(frame.offset).frames(header.frame_no, header.frame_no)
-        };
-        let seal = match Seal::decode(&frame.payload) {
-            Ok(seal) => seal,
-            Err(what) => return self.add(here(Kind::PayloadShape, what.to_string())),
-        };
-        let checkpoint = Checkpoint::parse(seal.checkpoint)
-            .and_then(|said| self.rules.key.map_or(Ok(()), |key| said.verify(key)).map(|()| said));
-        match checkpoint {
-            Ok(said) if said.size() == header.frame_no => self.walk.checkpoint = Some(said),
-            Ok(said) => {
-                let sentence =
-                    format!("its checkpoint is over {} frames, not over all before it", said.size());
-                self.add(here(Kind::CheckpointWrong, sentence));
-            }
-            Err(why) => self.add(here(Kind::CheckpointWrong, format!("its checkpoint does not hold: {why}"))),
-        }
+        let seal = contents::seal(frame)?;
+        self.walk.checkpoint = Some(contents::checkpoint(&seal, &frame.header, self.rules.key)?);
+        Ok(())
     }
 
     /// Names what is wrong at the current place and goes behind it; `false` when nothing whole follows.

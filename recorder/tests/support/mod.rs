@@ -68,6 +68,11 @@ impl Daemon {
         self.wait();
     }
 
+    /// Its exit status, once it has ended.
+    pub fn try_wait(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("wait")
+    }
+
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
         let child = &mut self.child;

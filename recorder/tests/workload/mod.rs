@@ -4,6 +4,8 @@
 
 pub mod attributes;
 pub mod failures;
+pub mod indirect;
+pub mod ipc;
 pub mod mounts;
 pub mod names;
 pub mod opens;

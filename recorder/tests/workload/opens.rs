@@ -18,11 +18,13 @@ pub struct Open {
     pub calls: u64,
     /// Flags that its events carry: `deleted`, `memfd`.
     pub flags: Vec<&'static str>,
+    /// Flags that its first write and its summary carry besides: `io_submit`.
+    pub marks: Vec<&'static str>,
 }
 
 impl Open {
     pub fn new(fd: i32, path: Vec<u8>) -> Self {
-        Self { fd, path, bytes: 0, calls: 0, flags: Vec::new() }
+        Self { fd, path, bytes: 0, calls: 0, flags: Vec::new(), marks: Vec::new() }
     }
 
     /// An event about this open file, by the kernel's own path.

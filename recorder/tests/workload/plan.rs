@@ -5,7 +5,7 @@ use super::opens::{OPENS, Open};
 use super::raw::{self, c};
 use super::site::{AT_FDCWD, Place, SHAPES, Shape, Site, join};
 use super::writes::{Source, WRITES};
-use super::{Run, attributes, failures, mounts, processes};
+use super::{Run, attributes, failures, indirect, ipc, mounts, processes};
 
 /// All of it.
 pub fn everything(run: &mut Run) {
@@ -25,6 +25,11 @@ pub fn everything(run: &mut Run) {
     }
     attributes::by_descriptor(run, &plain);
     attributes::unnamed_and_odd_objects(run, &plain, source);
+    indirect::everything(run, &plain);
+    ipc::sockets(run, &plain);
+    ipc::sockets_refused(run, &plain);
+    ipc::sockets(run, &odd);
+    ipc::queues(run);
     let deep = make_deep_site(run, &home, 15);
     one_round(run, &deep, source);
     let deeper = make_deep_site(run, &home, 24);
@@ -279,6 +284,7 @@ fn in_chroot(run: &mut Run, home: &[u8], home_fd: i32, source: Source) {
         }
         one_round(run, &site, source);
         opens_in_every_shape(run, &site);
+        ipc::sockets(run, &site);
         // A descriptor from outside the jail still names what is outside.
         let outside = join(home, b"outside");
         let place = Place::new(b"outside", outside).below(home_fd);

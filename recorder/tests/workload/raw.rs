@@ -113,6 +113,8 @@ pub fn errno_name(errno: i32) -> String {
         (libc::ESTALE, "ESTALE"),
         (libc::EOVERFLOW, "EOVERFLOW"),
         (libc::ERANGE, "ERANGE"),
+        (libc::EADDRINUSE, "EADDRINUSE"),
+        (libc::ENOTSOCK, "ENOTSOCK"),
     ];
     known
         .iter()

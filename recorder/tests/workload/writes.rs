@@ -1,13 +1,24 @@
 //! Writes: every call that puts bytes into a file, and every way in which an open file can go.
 
 use super::Run;
+use super::indirect::{self, Request};
 use super::opens::Open;
 use super::raw::{self, Outcome};
 use crate::support::ledger::Expect;
 
 /// Calls that write.
-pub const WRITES: [&str; 8] =
-    ["write", "pwrite64", "writev", "pwritev", "pwritev2", "sendfile", "splice", "copy_file_range"];
+pub const WRITES: [&str; 10] = [
+    "write",
+    "pwrite64",
+    "writev",
+    "pwritev",
+    "pwritev2",
+    "sendfile",
+    "splice",
+    "copy_file_range",
+    "io_submit:pwrite",
+    "io_submit:pwritev",
+];
 
 /// What bytes come from, opened once.
 #[derive(Clone, Copy)]
@@ -37,6 +48,8 @@ fn raw_write(call: &str, fd: i64, count: i64, source: Source) -> Outcome {
         "copy_file_range" => {
             raw::call(libc::SYS_copy_file_range, &[i64::from(source.file), offset, fd, 0, count, 0])
         }
+        "io_submit:pwrite" => indirect::submit(&[Request::write(fd, from, count)]),
+        "io_submit:pwritev" => indirect::submit(&[Request::write_parts(fd, vector, 2)]),
         _ => {
             // Fill the pipe first; a pipe is not a file.
             let [out, into] = source.pipe;
@@ -52,6 +65,10 @@ impl Run {
         let sizes: [i64; 6] = [1, 2, 100, 4096, 5000, 40_000];
         let count = self.pick(&sizes);
         let fd = i64::from(open.fd);
+        if call.starts_with("io_submit") && !open.marks.contains(&"io_submit") {
+            open.marks.push("io_submit");
+        }
+        let marks: &[_] = if call.starts_with("io_submit") { &["io_submit"] } else { &[] };
         let wrote = self.act(
             call,
             || raw_write(call, fd, count, source),
@@ -60,7 +77,9 @@ impl Run {
                 Err(_) => Some(open.expect("file_write")),
                 Ok(wrote) => {
                     let first = open.calls == 0;
-                    first.then(|| open.expect("file_write").must(&["first"]).field("bytes", *wrote))
+                    first.then(|| {
+                        open.expect("file_write").must(&["first"]).must(marks).field("bytes", *wrote)
+                    })
                 }
             },
         );
@@ -74,7 +93,8 @@ impl Run {
     pub fn summary(open: &Open) -> Option<Expect> {
         let written = open.calls > 0;
         written.then(|| {
-            open.expect("file_write").must(&["close"]).field("bytes", open.bytes).field("calls", open.calls)
+            let expect = open.expect("file_write").must(&["close"]).must(&open.marks);
+            expect.field("bytes", open.bytes).field("calls", open.calls)
         })
     }
 

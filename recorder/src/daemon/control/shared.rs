@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use recorder_common::class::Class;
 
+use super::super::backlog::{self, Backlog};
 use super::protocol::{ClassStatus, Durable, Probe, Queue, Status};
 
 /// A frame that has just become durable.
@@ -38,7 +39,7 @@ pub struct Shared {
     classes: [ClassCounters; Class::ALL.len()],
     durable: Mutex<DurableState>,
     durable_grew: Condvar,
-    queues: Mutex<Vec<Queue>>,
+    backlog: Backlog,
     probes: Mutex<Vec<Probe>>,
     failure: Mutex<Option<String>>,
 }
@@ -72,7 +73,7 @@ impl Shared {
             classes: Default::default(),
             durable: Mutex::new(DurableState { frames: durable_frames, ..DurableState::default() }),
             durable_grew: Condvar::new(),
-            queues: Mutex::default(),
+            backlog: Backlog::default(),
             probes: Mutex::default(),
             failure: Mutex::default(),
         })
@@ -111,13 +112,10 @@ impl Shared {
         self.durable_grew.notify_all();
     }
 
-    /// The fill of a queue, by name; a name seen for the first time is added.
-    pub fn set_queue(&self, name: &str, length: u64, capacity: u64) {
-        let mut queues = lock(&self.queues);
-        match queues.iter_mut().find(|queue| queue.name == name) {
-            Some(queue) => (queue.length, queue.capacity) = (length, capacity),
-            None => queues.push(Queue { name: name.to_owned(), length, capacity }),
-        }
+    /// The frames on their way to disk.
+    #[must_use]
+    pub fn backlog(&self) -> &Backlog {
+        &self.backlog
     }
 
     /// Replaces the table of probes.
@@ -145,6 +143,8 @@ impl Shared {
             lost: counters.lost.load(Relaxed),
         };
         let since_ns = self.since_ns.load(Relaxed);
+        let (length, capacity) = (self.backlog.waiting() as u64, backlog::CAPACITY as u64);
+        let frames = Queue { name: "frames".to_owned(), length, capacity };
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -154,7 +154,7 @@ impl Shared {
             failure: lock(&self.failure).clone(),
             classes: Class::ALL.iter().zip(&self.classes).map(class_status).collect(),
             durable: lock(&self.durable).to_status(),
-            queues: lock(&self.queues).clone(),
+            queues: vec![frames],
             probes: lock(&self.probes).clone(),
         }
     }

@@ -57,8 +57,7 @@ fn status_tells_what_the_pipeline_counted() {
     shared.set_recording(1_700_000_000_000_000_000);
     shared.add_events(Class::Critical, 3);
     shared.add_lost(Class::Files, 5);
-    shared.set_queue("lines", 2, 1024);
-    shared.set_queue("lines", 4, 1024);
+    (0..4).for_each(|now| shared.backlog().sent(now));
     sandbox.store_frame(7);
     shared.set_failure("disk full");
     shared.set_failure("later");
@@ -67,7 +66,7 @@ fn status_tells_what_the_pipeline_counted() {
     assert_eq!(status.since.as_deref(), Some("2023-11-14T22:13:20Z"));
     assert_eq!(status.classes.first().unwrap().events, 3);
     assert_eq!(status.classes.last().unwrap().lost, 5);
-    assert_eq!(status.queues.first().unwrap().length, 4);
+    assert_eq!(status.queues, [Queue { name: "frames".to_owned(), length: 4, capacity: 16 }]);
     assert_eq!((status.durable.frames, status.durable.events, status.durable.lag_ms), (8, 10, 250));
     assert_eq!(status.failure.as_deref(), Some("disk full"));
     server.stop();
