@@ -79,6 +79,8 @@ pub(super) enum Answer {
     Elsewhere,
     /// The helper has no right to set flags.
     NoRight,
+    /// The flag is set, but somebody has the file open for writing or mapped to write.
+    Held,
     /// The helper could not give up what it must not have, for this errno.
     Confine(i32),
 }
@@ -94,6 +96,7 @@ impl Answer {
             Self::Elsewhere => (5, 0),
             Self::NoRight => (6, 0),
             Self::Confine(errno) => (7, errno),
+            Self::Held => (8, 0),
         };
         let [a, b, c, d] = errno.to_le_bytes();
         [word, a, b, c, d]
@@ -111,6 +114,7 @@ impl Answer {
             5 => Self::Elsewhere,
             6 => Self::NoRight,
             7 => Self::Confine(errno),
+            8 => Self::Held,
             _ => return None,
         })
     }
@@ -126,6 +130,7 @@ impl fmt::Display for Answer {
             Self::Type => f.write_str("neither a regular file nor a directory"),
             Self::Elsewhere => f.write_str("the file is not what has that name in the store"),
             Self::NoRight => f.write_str("it has no CAP_LINUX_IMMUTABLE"),
+            Self::Held => f.write_str("somebody has it open for writing"),
             Self::Confine(errno) => {
                 write!(f, "it can't give up its rights: {}", io::Error::from_raw_os_error(*errno))
             }
@@ -224,12 +229,12 @@ mod tests {
 
     #[test]
     fn answers_come_back_as_they_were() {
-        for word in 0..8 {
+        for word in 0..9 {
             let answer = Answer::decode(&[word, 0, 0, 0, 0]).unwrap();
             assert_eq!(answer.encode(), [word, 0, 0, 0, 0]);
         }
         assert_eq!(Answer::decode(&Answer::System(28).encode()), Some(Answer::System(28)));
-        assert_eq!(Answer::decode(&[8, 0, 0, 0, 0]), None);
+        assert_eq!(Answer::decode(&[9, 0, 0, 0, 0]), None);
         assert_eq!(Answer::decode(&[0]), None);
     }
 }
