@@ -22,7 +22,7 @@ use recorder::store::{FrameInput, StoreError};
 use rustix::time::{ClockId, clock_gettime};
 
 /// As the daemon closes frames under load.
-const FRAME: usize = 64 << 10;
+const FRAME: usize = recorder::daemon::frame::FRAME_BYTES;
 /// Wall time of the first event: 2027-01-15 08:00:00 UTC.
 const START: i64 = 1_800_000_000_000_000_000;
 /// Between two events, so that windows of time are worth asking for.

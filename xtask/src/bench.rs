@@ -1,7 +1,6 @@
 //! `cargo xtask bench`: measurements. None is a test: a busy machine makes figures worse, not the code wrong.
 mod library;
 mod peers;
-mod query;
 mod ratios;
 
 use anyhow::Result;
@@ -16,7 +15,7 @@ pub enum Bench {
     /// What evidence costs: append, wait for the disk, read, verify, and bytes an event
     Store(library::Args),
     /// What the index of a segment costs, and how fast queries are with and without it
-    Query(query::Args),
+    Query(library::Args),
 }
 
 /// Runs one measurement.
@@ -25,6 +24,6 @@ pub fn run(bench: &Bench) -> Result<()> {
         Bench::Peers(args) => peers::run(args),
         Bench::Pipeline(args) => args.run("pipeline"),
         Bench::Store(args) => args.run("store"),
-        Bench::Query(args) => query::run(args),
+        Bench::Query(args) => args.run("query"),
     }
 }
