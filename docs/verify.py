@@ -1143,6 +1143,13 @@ def options() -> argparse.ArgumentParser:
     return parser
 
 
+def check_one(path: Path, headers_only: bool, key: Origin | None) -> str:
+    try:
+        return Store(path, headers_only).check(key, None).as_json()
+    except (OSError, Broken) as error:
+        return json.dumps({"verdict": "none", "exit_code": 70, "sentence": str(error)})
+
+
 def run(asked: argparse.Namespace) -> int:
     key = key_of(asked.key)
     checkpoint = asked.checkpoint.read_bytes() if asked.checkpoint else None
@@ -1155,8 +1162,7 @@ def run(asked: argparse.Namespace) -> int:
         return 0
     if asked.batch:
         for line in sys.stdin:
-            report = Store(Path(line.removesuffix("\n")), asked.headers_only).check(key, checkpoint)
-            print(report.as_json(), flush=True)
+            print(check_one(Path(line.removesuffix("\n")), asked.headers_only, key), flush=True)
         return 0
     report = Store(asked.store, asked.headers_only).check(key, checkpoint)
     print(report.as_json() if asked.json else report.as_text())

@@ -12,6 +12,7 @@ use recorder::verify::VerifyOptions;
 use recorder::verify::finding::Kind;
 use recorder::verify::report::Verdict::{self, Incomplete, Tampered, Unanchored};
 use scratch::forge::Forgery;
+use scratch::stranger::Stranger;
 use scratch::{EPOCH, SECOND, Scratch, append, edit, frames, segments};
 
 /// Three segments of several frames, each ended in order.
@@ -667,6 +668,20 @@ fn every_cheat_has_its_verdict_and_its_finding() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_stranger_comes_to_the_same_verdicts() {
+    let Some(mut stranger) = Stranger::start(false) else { return };
+    let mut differ = Vec::new();
+    for row in [BYTES, FRAMES, FORGERY, SEGMENTS].into_iter().flatten() {
+        let scratch = (row.store)();
+        (row.act)(&scratch, &segments(&scratch.store()));
+        if let Err(how) = stranger.compare(&scratch.store()) {
+            differ.push(format!("{}:\n    {how}", row.cheat));
+        }
+    }
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
 }
 
 #[test]
