@@ -384,8 +384,12 @@ class Frame(NamedTuple):
 
 
 def begins_segment(data: bytes) -> bool:
-    fixed = struct.pack("<4sBB", b"KRS1", 1, 1)
-    return b"\x50\x2a\x4d\x18"[: len(data)] == data[:4] and fixed[: max(len(data) - 8, 0)] == data[8:14]
+    """Whether this is the beginning of a segment header, and not the whole of it. Its tree size tells its length."""
+    size = SEGMENT_HEADER + 32 * int.from_bytes(data[128:136], "little").bit_count()
+    fixed = struct.pack("<II4sB", 0x184D2A50, size - 8, b"KRS1", 1)
+    if len(data) < 136:
+        return fixed[:4][: len(data)] == data[:4] and fixed[8 : max(len(data), 8)] == data[8:13]
+    return len(data) < size and fixed == data[:13]
 
 
 def begins_frame(data: bytes) -> bool:
