@@ -28,7 +28,8 @@ pub(super) struct Joint<'a> {
 impl<'a> Joint<'a> {
     /// In front of the first segment.
     pub(super) const fn new(tree: Tree<'a>) -> Self {
-        Self { number: 0, tree, end: None, epoch: 0, lost_before: 0, lost: 0, not_append_only: 0 }
+        let end = Some(Expected::at_the_beginning());
+        Self { number: 0, tree, end, epoch: 0, lost_before: 0, lost: 0, not_append_only: 0 }
     }
 
     /// Takes up the next segment behind `before`; adds what it finds to either.
@@ -47,9 +48,7 @@ impl<'a> Joint<'a> {
             }
             if header.segment_no == expected {
                 self.check_start(before.is_some(), segment, &header);
-                if let Some(before) = before {
-                    self.check_joint(before, segment, &header);
-                }
+                self.check_joint(before, segment, &header);
             }
             self.number = header.segment_no;
             self.not_append_only += u64::from(header.flags & segment_flag::NOT_APPEND_ONLY != 0);
@@ -102,21 +101,29 @@ impl<'a> Joint<'a> {
         }
     }
 
-    fn check_joint(&self, before: &mut Segment<'_>, segment: &mut Segment<'_>, header: &SegmentHeader) {
-        let Some(previous) = header.previous else { return };
-        if (previous.first_frame, previous.attempt) != (before.file.first_frame, before.file.attempt) {
-            let sentence = "the segment was not made behind the one that is in front of it".to_owned();
-            segment.find(Kind::SegmentOrder, sentence);
-            return;
+    /// Checks that a segment goes on where the log in front of it ends; the first one, where there is none.
+    fn check_joint(
+        &self,
+        before: Option<&mut Segment<'_>>,
+        segment: &mut Segment<'_>,
+        header: &SegmentHeader,
+    ) {
+        if let (Some(before), Some(previous)) = (before, header.previous) {
+            if (previous.first_frame, previous.attempt) != (before.file.first_frame, before.file.attempt) {
+                let sentence = "the segment was not made behind the one that is in front of it".to_owned();
+                segment.find(Kind::SegmentOrder, sentence);
+                return;
+            }
+            if let Some(walk) = before.walk.take() {
+                check_end(before, &walk, &previous, header.epoch == self.epoch);
+                before.walk = Some(walk);
+            }
         }
         if let Some(tree) = self.tree.now().filter(|tree| **tree != header.tree) {
             let sentence =
                 format!("the tree over {} frames is not the one that the header states", tree.size());
             segment.find(Kind::TreeRoot, sentence);
         }
-        let Some(walk) = before.walk.take() else { return };
-        check_end(before, &walk, &previous, header.epoch == self.epoch);
-        before.walk = Some(walk);
         if let Some(end) = self.end {
             check_position(segment, &end, header);
         }

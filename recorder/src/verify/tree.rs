@@ -61,6 +61,10 @@ impl<'a> Tree<'a> {
     pub(super) fn follow(&mut self, stated: &Frontier, leaves: &[Option<Hash>], segment: &mut Segment<'_>) {
         let said = segment.walk.as_ref().and_then(|walk| walk.checkpoint.clone());
         let mut tree = stated.clone();
+        if self.now.as_ref() != Some(stated) {
+            // Frames in front are missing: which tile a frame falls into is not known any more.
+            self.lose();
+        }
         self.compare(&tree);
         for leaf in leaves {
             if let Some(said) =
