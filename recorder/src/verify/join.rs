@@ -1,11 +1,13 @@
 //! Checks each segment against its neighbours: nothing missing, swapped, cut or changed between them.
 
+use std::collections::BTreeSet;
+
 use super::finding::{Finding, Kind};
 use super::segment::Segment;
 use super::tree::Tree;
 use super::walk::{Expected, Walk};
 use crate::chain::key::Domain;
-use crate::chain::once;
+use crate::chain::{Hash, once};
 use crate::store::format::{Previous, SegmentHeader, segment_flag};
 
 /// What goes from one segment to the next.
@@ -23,13 +25,24 @@ pub(super) struct Joint<'a> {
     /// Lost events of the current start.
     lost: u64,
     not_append_only: u64,
+    /// The keys that starts of the recorder announced.
+    start_keys: BTreeSet<Hash>,
 }
 
 impl<'a> Joint<'a> {
     /// In front of the first segment.
     pub(super) const fn new(tree: Tree<'a>) -> Self {
         let end = Some(Expected::at_the_beginning());
-        Self { number: 0, tree, end, epoch: 0, lost_before: 0, lost: 0, not_append_only: 0 }
+        Self {
+            number: 0,
+            tree,
+            end,
+            epoch: 0,
+            lost_before: 0,
+            lost: 0,
+            not_append_only: 0,
+            start_keys: BTreeSet::new(),
+        }
     }
 
     /// Takes up the next segment behind `before`; adds what it finds to either.
@@ -52,6 +65,10 @@ impl<'a> Joint<'a> {
             }
             self.number = header.segment_no;
             self.not_append_only += u64::from(header.flags & segment_flag::NOT_APPEND_ONLY != 0);
+            if header.starts_epoch() && !self.start_keys.insert(header.next_pk) {
+                let sentence = "the recorder starts with the one-time key of an earlier start".to_owned();
+                segment.find(Kind::EpochBroken, sentence);
+            }
             if header.epoch != self.epoch {
                 self.lost_before += self.lost;
                 self.lost = 0;
@@ -147,8 +164,9 @@ impl<'a> Joint<'a> {
         let Some((last, walk)) = last.and_then(|last| last.walk.take().map(|walk| (last, walk))) else {
             return Ending { lost, compared, findings };
         };
-        match walk.torn {
-            Some(torn) if torn.length > 0 => {
+        // A segment without a byte ends nothing: the log has its end in front of it, or none.
+        match walk.torn.filter(|torn| torn.length > 0) {
+            Some(torn) => {
                 let sentence = format!(
                     "{} bytes of a frame that was never acknowledged: a crash, a frame being written at this moment, or a cut",
                     torn.length
@@ -160,7 +178,7 @@ impl<'a> Joint<'a> {
                                 cut off; only an anchor can tell";
                 findings.push(Finding::new(Kind::NoEnd, sentence).in_segment(&last.name));
             }
-            Some(_) | None => {}
+            None => {}
         }
         last.walk = Some(walk);
         Ending { lost, compared, findings }
