@@ -135,14 +135,7 @@ impl Expected {
     /// In front of everything. No key is announced there: only a start of the recorder, which the origin key signs, can
     /// follow.
     pub(super) const fn at_the_beginning() -> Self {
-        Self {
-            frame_no: 0,
-            first_seq: 0,
-            prev_link: [0; 32],
-            epoch: 0,
-            lost_total: 0,
-            key: Some([0; 32]),
-        }
+        Self { frame_no: 0, first_seq: 0, prev_link: [0; 32], epoch: 0, lost_total: 0, key: Some([0; 32]) }
     }
 
     fn after_header(header: &SegmentHeader) -> Self {
