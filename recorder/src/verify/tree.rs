@@ -102,6 +102,11 @@ impl<'a> Tree<'a> {
         self.listed.remove(&tile.id());
         let (kind, sentence) = match self.tiles.read(tile.id()) {
             Ok(Some(there)) if there == *tile => return,
+            Ok(Some(there)) if tile.is_begun_by(&there) => {
+                let sentence =
+                    "blocks of it were never written; the next start of the recorder makes it anew";
+                (Kind::TileUnfinished, sentence.to_owned())
+            }
             Ok(Some(_)) => (Kind::TileWrong, "it has other hashes than the frames give".to_owned()),
             Ok(None) => {
                 (Kind::TileUnfinished, "it is missing; the next start of the recorder makes it".to_owned())
