@@ -18,7 +18,8 @@ use scratch::{SECOND, Scratch, append, edit, frames, lines, options, segments};
 /// Records until the plan strikes; gives the number of acknowledged events, and whether it came to its end.
 fn record(scratch: &Scratch, plan: Plan) -> (u64, bool) {
     let small = Options { segment_bytes: 1_500, ..options() };
-    let between = Disk::between(scratch, plan, &Arc::default());
+    let journal = Arc::default();
+    let between = Disk::between(scratch, plan, &journal);
     let Ok((mut writer, recovery)) = Writer::open_on(&scratch.store(), &scratch.state(), small, between)
     else {
         return (0, false);
