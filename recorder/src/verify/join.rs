@@ -59,8 +59,10 @@ impl<'a> Joint<'a> {
                 segment
                     .find(Kind::SegmentOrder, "the segment is there a second time, or too late".to_owned());
             }
-            if header.segment_no == expected {
-                self.check_start(before.is_some(), segment, &header);
+            if header.segment_no != expected {
+                self.tree.lose();
+            } else {
+                self.check_start(before.as_deref(), segment, &header);
                 self.check_joint(before, segment, &header);
             }
             self.number = header.segment_no;
@@ -77,6 +79,11 @@ impl<'a> Joint<'a> {
         }
         self.number = self.number.saturating_add(1);
         self.follow(segment);
+        if !segment.is_genuine() {
+            // What is in a segment of somebody else does not speak against the next one.
+            self.end = None;
+            self.tree.lose();
+        }
     }
 
     /// Keeps the tree and the loss counter going.
@@ -99,8 +106,8 @@ impl<'a> Joint<'a> {
 
     /// Checks who signed the header: the origin key where the recorder started, else the key that the seal before it
     /// announced.
-    fn check_start(&self, has_before: bool, segment: &mut Segment<'_>, header: &SegmentHeader) {
-        let known = has_before || header.segment_no == 0;
+    fn check_start(&self, before: Option<&Segment<'_>>, segment: &mut Segment<'_>, header: &SegmentHeader) {
+        let known = before.is_some() || header.segment_no == 0;
         let starts = header.epoch == self.epoch.saturating_add(1);
         if known && (header.starts_epoch() != starts || (!starts && header.epoch != self.epoch)) {
             let sentence = format!(
@@ -109,7 +116,11 @@ impl<'a> Joint<'a> {
             );
             segment.find(Kind::EpochBroken, sentence);
         }
-        let key = self.end.and_then(|end| end.key).filter(|_| !header.starts_epoch());
+        // Where the segment before is cut, the key that was announced for this one is not there any more.
+        let is_announced = before.is_none_or(|before| {
+            before.walk.as_ref().is_some_and(|walk| walk.ended || is_as_stated(walk, header))
+        });
+        let key = self.end.and_then(|end| end.key).filter(|_| !header.starts_epoch() && is_announced);
         let genuine = |key| once::verifies(&key, Domain::Segment, &header.signed(), &header.signature);
         if !key.is_none_or(genuine) {
             let sentence =
@@ -131,12 +142,16 @@ impl<'a> Joint<'a> {
                 segment.find(Kind::SegmentOrder, sentence);
                 return;
             }
-            if let Some(walk) = before.walk.take() {
-                check_end(before, &walk, &previous, header.epoch == self.epoch);
+            // What somebody else says does not speak against the segment before.
+            if let Some(walk) = before.walk.take_if(|_| segment.is_genuine()) {
+                check_end(before, &walk, &previous, !header.starts_epoch());
                 before.walk = Some(walk);
             }
         }
-        if let Some(tree) = self.tree.now().filter(|tree| **tree != header.tree) {
+        // Where frames are missing in front of it, its tree can't be checked.
+        let end = self.end.map_or(header.first_frame, |end| end.frame_no);
+        let checked = self.tree.now().filter(|tree| **tree != header.tree && end == header.first_frame);
+        if let Some(tree) = checked {
             let sentence =
                 format!("the tree over {} frames is not the one that the header states", tree.size());
             segment.find(Kind::TreeRoot, sentence);
@@ -193,6 +208,13 @@ pub(super) struct Ending {
     pub compared: bool,
     /// What was found.
     pub findings: Vec<Finding>,
+}
+
+/// Whether a segment has the length and the digest that the next one states.
+fn is_as_stated(walk: &Walk, next: &SegmentHeader) -> bool {
+    next.previous.is_some_and(|stated| {
+        walk.length == stated.length && walk.sha256.is_none_or(|sha256| sha256 == stated.sha256)
+    })
 }
 
 /// Checks the end of a segment against what the next one says about it.

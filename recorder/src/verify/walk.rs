@@ -350,8 +350,17 @@ impl Walker<'_> {
         }
         match (self.walk.end, next) {
             (Some(expected), Some(next)) if next.frame_no > expected.frame_no => Kind::FrameHeader,
-            (_, None) if begun.starts_with(&FrameHeader::pattern()) => Kind::FrameHeader,
+            (_, None) if begun.starts_with(&FrameHeader::pattern()) || was_a_frame(begun) => {
+                Kind::FrameHeader
+            }
             _ => Kind::UncoveredBytes,
         }
     }
+}
+
+/// Whether bytes are a frame header but for the first ones, which are the same in each.
+fn was_a_frame(begun: &[u8]) -> bool {
+    let mut mended = FrameHeader::pattern();
+    mended.extend(begun.iter().skip(mended.len()));
+    FrameHeader::decode(&mended).is_ok()
 }
