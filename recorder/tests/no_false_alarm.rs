@@ -1,6 +1,11 @@
 //! Recorders are killed, hosts lose their power, disks fill up, clocks jump: more than a thousand times, at every call of the
 //! store, and nobody is accused of tampering, nothing acknowledged is missing, and the next start goes on.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
 
 mod scratch;
 
