@@ -2,6 +2,10 @@
 //!
 //! The model of a power cut: what was synced is there; of what was not, each block of 512 bytes is there or reads as zeros,
 //! up to any length; a name whose directory was not synced is there or not.
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails, and not each program that has this indexes"
+)]
 
 use std::collections::BTreeMap;
 use std::io;
