@@ -1,6 +1,6 @@
 //! The recorder dies at every write, at every sync, and at every byte: what was acknowledged stays, the next start goes
 //! on behind it, and nobody is accused of tampering.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod scratch;
 
