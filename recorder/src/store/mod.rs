@@ -34,6 +34,8 @@ use format::FormatError;
 pub const ORIGIN_FILE: &str = "origin.pub";
 /// File with the newest checkpoint, inside the state directory.
 pub const CHECKPOINT_FILE: &str = "checkpoint";
+/// What becomes that file.
+pub const CHECKPOINT_BESIDE: &str = "checkpoint.new";
 
 /// Whole events for one frame, as the pipeline hands them over.
 #[derive(Clone, Copy, Debug)]
