@@ -7,7 +7,7 @@ zstd`. It reads, and writes nothing. What the words in it mean (header, link, ep
     verify.py STORE [--key KEY] [--checkpoint FILE] [--headers-only] [--json]    a store or a copy of one
     verify.py --proof FILE --key KEY [--json]                                    the proof of one event
     verify.py --dump STORE                                                       its headers, for people
-    verify.py --batch < LINES                                                    each a store and, behind a tab, a checkpoint
+    verify.py --batch < LINES                                                    many, for programs: one JSON object a line
 
 KEY is an origin.pub that you kept elsewhere, as a file or as its line. Ends with 5 when all is consistent (UNANCHORED: a
 check like this one can't see what was rewritten as a whole), 2 when it is TAMPERED with, 3 when it is INCOMPLETE, 64 when
@@ -356,8 +356,6 @@ class Leaf(NamedTuple):
             raise Broken("the header of the frame has a payload length beyond the limit")
         if self.raw_length > min(MAX_RAW, self.payload_length * MAX_RATIO):
             raise Broken("the header of the frame has a raw length beyond the limit")
-        if not has_events and self.inner_root != sha256():
-            raise Broken("a frame without events has an inner root")
 
 
 class Frame(NamedTuple):
@@ -1032,6 +1030,8 @@ class Segment:
 
     def check_payload(self, frame: Frame) -> None:
         payload = self.payload_of(frame)
+        if frame.leaf.count == 0 and frame.leaf.inner_root != sha256():
+            raise Broken(f"frame {frame.leaf.number} has no events, but an inner root")
         if frame.leaf.kind == SEAL:
             self.check_seal(Seal.parse(payload))
         elif frame.leaf.kind == HEARTBEAT:
@@ -1176,15 +1176,21 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--proof", type=Path, help="check the proof of one event")
     parser.add_argument("--dump", action="store_true", help="print the headers")
-    parser.add_argument("--batch", action="store_true", help="check every directory that a line of stdin names")
+    parser.add_argument("--batch", action="store_true", help="check what each line of stdin asks for, as a JSON object")
     return parser
 
 
-def check_one(path: Path, kept: Path | None, headers_only: bool, key: Origin | None) -> str:
+def answer(asked: dict[str, str | bool | None]) -> str:
+    """What a line of --batch asks: `store`, and perhaps `checkpoint`, `headers_only`; or `proof` and `key`."""
     try:
-        return Store(path, headers_only).check(key, kept.read_bytes() if kept else None).as_json()
+        if asked.get("proof"):
+            verdict, code, said = check_proof(Path(asked["proof"]).read_bytes(), Origin.parse(asked["key"]))
+            return json.dumps({"verdict": verdict.lower(), "exit_code": code, "said": said})
+        kept = asked.get("checkpoint")
+        store = Store(Path(asked["store"]), bool(asked.get("headers_only")))
+        return store.check(None, Path(kept).read_bytes() if kept else None).as_json()
     except (OSError, Broken) as error:
-        return json.dumps({"verdict": "none", "exit_code": 70, "sentence": str(error)})
+        return json.dumps({"verdict": "none", "exit_code": 70, "said": str(error)})
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -1199,8 +1205,7 @@ def run(asked: argparse.Namespace) -> int:
         return 0
     if asked.batch:
         for line in sys.stdin:
-            path, _, kept = line.removesuffix("\n").partition("\t")
-            print(check_one(Path(path), Path(kept) if kept else None, asked.headers_only, key), flush=True)
+            print(answer(json.loads(line)), flush=True)
         return 0
     report = Store(asked.store, asked.headers_only).check(key, checkpoint)
     print(report.as_json() if asked.json else report.as_text())
