@@ -208,53 +208,60 @@ def root_by_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> b
 
 
 class Checkpoint(NamedTuple):
+    origin: str
     size: int
     root: bytes
+    text: str
+    signatures: dict[tuple[str, bytes], bytes]
+
+    @classmethod
+    def parse(cls, data: bytes) -> Checkpoint:
+        """A checkpoint whose signatures nobody has looked at; Broken when it is none."""
+        if len(data) > MAX_CHECKPOINT:
+            raise Broken("a checkpoint is longer than it can be")
+        try:
+            note = data.decode()
+        except UnicodeDecodeError as error:
+            raise Broken("a checkpoint is not UTF-8") from error
+        if any(ord(char) < 32 and char != "\n" for char in note):
+            raise Broken("a checkpoint has control characters")
+        text, blank, signatures = note.rpartition("\n\n")
+        if not blank or not signatures.endswith("\n"):
+            raise Broken("not a checkpoint: not a text, a blank line and signature lines")
+        lines = text.split("\n")
+        if len(lines) < 3 or "" in lines:
+            raise Broken("not a checkpoint: not an origin, a size and a root")
+        root = unbase64(lines[2])
+        if len(root) != 32:
+            raise Broken("a checkpoint whose root has not 32 bytes")
+        return cls(lines[0], decimal(lines[1]), root, text + "\n", note_signatures(signatures[:-1].split("\n")))
+
+    def check(self, origin: Origin) -> None:
+        """Forged when the origin did not sign it."""
+        if self.origin != origin.name:
+            raise Forged(f"a checkpoint of another origin: {self.origin[:60]}")
+        signature = self.signatures.get((origin.name, origin.id[:4]))
+        if signature is None:
+            raise Forged("a checkpoint that the origin did not sign")
+        if len(signature) != 64 or not signed_by(origin.key, self.text.encode(), signature):
+            raise Forged("the origin's signature of a checkpoint does not hold")
 
 
-def parse_checkpoint(data: bytes, origin: Origin) -> Checkpoint:
-    """A checkpoint that the origin signed; Broken when it is none."""
-    if len(data) > MAX_CHECKPOINT:
-        raise Broken("a checkpoint is longer than it can be")
-    try:
-        note = data.decode()
-    except UnicodeDecodeError as error:
-        raise Broken("a checkpoint is not UTF-8") from error
-    if any(ord(char) < 32 and char != "\n" for char in note):
-        raise Broken("a checkpoint has control characters")
-    text, blank, signatures = note.rpartition("\n\n")
-    if not blank or not signatures.endswith("\n"):
-        raise Broken("not a checkpoint: not a text, a blank line and signature lines")
-    lines = text.split("\n")
-    if len(lines) < 3 or "" in lines:
-        raise Broken("not a checkpoint: not an origin, a size and a root")
-    size, root = decimal(lines[1]), unbase64(lines[2])
-    if len(root) != 32:
-        raise Broken("a checkpoint whose root has not 32 bytes")
-    if lines[0] != origin.name:
-        raise Forged(f"a checkpoint of another origin: {lines[0][:60]}")
-    check_note_signatures(text + "\n", signatures[:-1].split("\n"), origin)
-    return Checkpoint(size, root)
-
-
-def check_note_signatures(text: str, lines: list[str], origin: Origin) -> None:
-    seen = set()
+def note_signatures(lines: list[str]) -> dict[tuple[str, bytes], bytes]:
+    """The signatures by name and id of their keys."""
     if len(lines) > MAX_SIGNATURES:
         raise Broken("a checkpoint has more signatures than it can have")
+    found: dict[tuple[str, bytes], bytes] = {}
     for line in lines:
-        found = re.fullmatch(r"— ([^\s+]+) (\S+)", line)
-        signature = unbase64(found[2]) if found else b""
-        if not found or len(signature) < 5:
+        parts = re.fullmatch(r"— ([^\s+]+) (\S+)", line)
+        signature = unbase64(parts[2]) if parts else b""
+        if not parts or len(signature) < 5:
             raise Broken("a checkpoint has a line that is no signature")
-        signer = found[1], signature[:4]
-        if signer in seen:
+        signer = parts[1], signature[:4]
+        if signer in found:
             raise Broken("a checkpoint has two signatures by one key")
-        seen.add(signer)
-        if signer == (origin.name, origin.id[:4]):
-            if len(signature) != 68 or not signed_by(origin.key, text.encode(), signature[4:]):
-                raise Forged("the origin's signature of a checkpoint does not hold")
-    if (origin.name, origin.id[:4]) not in seen:
-        raise Forged("a checkpoint that the origin did not sign")
+        found[signer] = signature[4:]
+    return found
 
 
 # Headers
@@ -749,7 +756,10 @@ class Store:
         if not self.take_origin(key):
             return self.report
         try:
-            self.kept = parse_checkpoint(checkpoint, self.origin) if checkpoint is not None else None
+            if checkpoint is not None:
+                kept = Checkpoint.parse(checkpoint)
+                kept.check(self.origin)
+                self.kept = kept
         except Forged as error:
             self.report.add("tampered", "checkpoint", str(error))
         self.compare_kept()
@@ -1046,10 +1056,11 @@ class Segment:
 
     def check_seal(self, seal: Seal) -> None:
         self.check_payloads()
-        checkpoint = parse_checkpoint(seal.checkpoint, self.store.origin)
+        checkpoint = Checkpoint.parse(seal.checkpoint)
+        checkpoint.check(self.store.origin)
         if seal.checkpoint.count(b"\n") != 5:
             raise Broken("the checkpoint of the seal has more than three lines and a signature")
-        if checkpoint != (self.store.tree.size, self.store.tree.root()):
+        if (checkpoint.size, checkpoint.root) != (self.store.tree.size, self.store.tree.root()):
             raise Broken("the checkpoint of the seal is not of the frames before it")
         if seal.index != self.indexer.finish():
             raise Broken("the index of the segment is not that of its frames")
@@ -1091,13 +1102,14 @@ def check_proof(data: bytes, key: Origin) -> tuple[str, int, str]:
     except (Broken, UnicodeDecodeError) as error:
         return "INCOMPLETE", 3, f"there is no proof to check: {error}"
     try:
-        line = event_of(index, extra, path, parse_checkpoint(checkpoint, key))
+        checkpoint.check(key)
+        line = event_of(index, extra, path, checkpoint)
     except Broken as error:
         return "TAMPERED", 2, f"the proof does not hold: {error}"
     return "UNANCHORED", 5, line.decode(errors="backslashreplace")
 
 
-def parse_proof(data: bytes) -> tuple[int, bytes, list[bytes], bytes]:
+def parse_proof(data: bytes) -> tuple[int, bytes, list[bytes], Checkpoint]:
     if len(data) > MAX_PROOF:
         raise Broken("longer than a proof can be")
     head, blank, checkpoint = data.partition(b"\n\n")
@@ -1113,7 +1125,7 @@ def parse_proof(data: bytes) -> tuple[int, bytes, list[bytes], bytes]:
         raise Broken("a proof without one of our events")
     if int.from_bytes(extra[12:16], "little") != len(extra) - 208 - 32 * extra[5]:
         raise Broken("a proof with another length than it says")
-    return index, extra, path, checkpoint
+    return index, extra, path, Checkpoint.parse(checkpoint)
 
 
 def event_of(index: int, extra: bytes, path: list[bytes], checkpoint: Checkpoint) -> bytes:

@@ -64,9 +64,8 @@ pub fn compare(scratch: &Scratch, options: &VerifyOptions) -> Result<u8, String>
     });
     let ours = verify(&scratch.store(), options, &mut |_| {});
     let code = ours.as_ref().map_or(COULD_NOT, |report| report.verdict.exit_code());
-    let theirs = ask(
-        &json!({"store": scratch.store(), "checkpoint": kept, "headers_only": options.headers_only}),
-    );
+    let theirs =
+        ask(&json!({"store": scratch.store(), "checkpoint": kept, "headers_only": options.headers_only}));
     if theirs.get("exit_code") == Some(&code.into()) {
         return Ok(code);
     }
