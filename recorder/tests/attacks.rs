@@ -32,6 +32,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use recorder::verify::finding::{Finding, Kind, Severity};
 use recorder::verify::report::Report;
 use recorder::verify::report::Verdict::{self, Incomplete, Tampered, Unanchored};
+use scratch::stranger::Stranger;
 use victim::{Case, Spot, Victim};
 
 /// How exactly a finding must name the place.
@@ -197,4 +198,27 @@ fn every_cheat_has_its_verdict_and_its_place_early_and_late_anchored_or_not() {
     let wrong: Vec<String> = attempts.into_iter().flat_map(|(_, wrong)| wrong).collect();
     println!("{} rows, {} combinations, {} wrong", rows.len(), rows.len() * 6, wrong.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The verifier of a stranger, who has nothing but docs/format.md, comes to the same verdict about every cheat.
+#[test]
+fn a_stranger_comes_to_the_same_verdict_about_every_cheat() {
+    let Some(first) = Stranger::start(false) else { return };
+    let idle = Mutex::new(vec![first]);
+    let rows = rows();
+    let differences = for_each(rows.len(), |index| {
+        let row = &rows[index];
+        let case_of = |place| {
+            let mut case = Case::new(row.victim, place, false);
+            (row.act)(&mut case);
+            case
+        };
+        let waiting = idle.lock().unwrap().pop();
+        let mut stranger = waiting.or_else(|| Stranger::start(false)).unwrap();
+        let compared = stranger.compare(&case_of(index % 3).scratch.store());
+        idle.lock().unwrap().push(stranger);
+        compared.err().map(|why| format!("{}: {why}", row.cheat))
+    });
+    let differences: Vec<String> = differences.into_iter().flatten().collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
