@@ -94,6 +94,13 @@ impl Medium for Faulty {
         }
         self.files.seal(name)
     }
+
+    fn remove(&mut self, name: &str) -> Result<(), StoreError> {
+        if self.fails() {
+            return Err(StoreError::Io { path: name.into(), action: "removing", source: no_space() });
+        }
+        self.files.remove(name)
+    }
 }
 
 /// Records until the plan strikes; gives the number of acknowledged events, and whether it came to its end.

@@ -1,4 +1,4 @@
-//! Quantities as people write them: `64MiB`, `1h`.
+//! Quantities as people write them: `64MiB`, `1h`, and limits that can be `off`.
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -96,5 +96,57 @@ impl From<Period> for String {
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#}", self.0)
+    }
+}
+
+/// A limit, or `off` for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(
+    try_from = "String",
+    into = "String",
+    bound = "T: Clone + fmt::Display + TryFrom<String, Error = String>"
+)]
+pub enum Limit<T> {
+    /// No limit.
+    #[default]
+    Off,
+    /// This one.
+    At(T),
+}
+
+impl<T> Limit<T> {
+    /// The limit, when there is one.
+    #[must_use]
+    pub fn get(self) -> Option<T> {
+        match self {
+            Self::Off => None,
+            Self::At(limit) => Some(limit),
+        }
+    }
+}
+
+impl<T: TryFrom<String, Error = String>> TryFrom<String> for Limit<T> {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        T::try_from(text).map(Self::At).map_err(|error| format!("{error}, or \"off\""))
+    }
+}
+
+impl<T: fmt::Display> From<Limit<T>> for String {
+    fn from(limit: Limit<T>) -> Self {
+        limit.to_string()
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Limit<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::At(limit) => limit.fmt(f),
+        }
     }
 }

@@ -70,7 +70,7 @@ fn later_files_win_and_each_value_knows_its_line() {
     let show = config.settings(&origins);
     let age = show.iter().find(|setting| setting.key == "store.segment_age").unwrap();
     assert_eq!(age.value, "\"10m\"");
-    assert_eq!(show.len(), 12);
+    assert_eq!(show.len(), 15);
 }
 
 #[test]
@@ -112,6 +112,19 @@ fn wrong_values_are_named_with_line_and_key() {
         (
             "[store]\nsegment_age = \"5s\"",
             "recorder.toml:2: `store.segment_age`: 5s is not between 1m and 7 days",
+        ),
+        (
+            "[store]\nkeep_age = \"for ever\"",
+            "recorder.toml:2: `store.keep_age`: `for ever` is not a length of time such as \"90s\", \"10m\" or \"1h 30m\", or \"off\"",
+        ),
+        ("[store]\nkeep_age = \"10m\"", "recorder.toml:2: `store.keep_age`: 10m is less than 1h"),
+        (
+            "[store]\nkeep_size = \"100MiB\"",
+            "recorder.toml:2: `store.keep_size`: 100MiB is less than two segments (store.segment_size is 64MiB)",
+        ),
+        (
+            "[store]\nhold = [\n\"2026-11-01/2026-11-07\",\n\"november\"]",
+            "recorder.toml:2: `store.hold`: `november` is not a range of time such as",
         ),
         ("[store]\nimmutable = true", "recorder.toml:2: `store.immutable`: "),
         ("[store]\ndir = \"log\"", "recorder.toml:2: `store.dir`: `log` is not an absolute path"),

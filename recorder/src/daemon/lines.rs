@@ -1,5 +1,6 @@
 //! Gives each event its number and its line, and hands full or due frames to the sink.
 
+use super::about;
 use super::frame::{Builder, Frame, delay_ns};
 use super::sink::{Closed, Sink};
 use crate::capture::ring::{boot_ns, wall_ns};
@@ -72,6 +73,11 @@ impl Lines {
     /// # Errors
     /// [`Closed`] when the store takes no more.
     pub fn write(&mut self, event: &Event<'_>) -> Result<(), Closed> {
+        self.put(event);
+        if self.builder.is_full() { self.flush() } else { Ok(()) }
+    }
+
+    fn put(&mut self, event: &Event<'_>) {
         let wall = i64::try_from(event.mono).unwrap_or(i64::MAX).saturating_add(self.offset);
         let context = LineContext { seq: self.next_seq, wall_ns: wall, boot: &self.boot };
         // Here and nowhere else, so that no event gets past it.
@@ -80,7 +86,6 @@ impl Lines {
         self.builder.end_line(delay_ns(event.kind, event.flags), event.mono, wall);
         self.next_seq += 1;
         self.written += 1;
-        if self.builder.is_full() { self.flush() } else { Ok(()) }
     }
 
     /// Hands the frame over when it is due, or a heartbeat when there was nothing for long.
@@ -88,6 +93,7 @@ impl Lines {
     /// # Errors
     /// [`Closed`] when the store takes no more.
     pub fn flush_if_due(&mut self) -> Result<(), Closed> {
+        self.tell_removal()?;
         let now = boot_ns();
         if self.builder.is_due(now) {
             return self.flush();
@@ -97,6 +103,16 @@ impl Lines {
             return self.sink.heartbeat(self.lost);
         }
         Ok(())
+    }
+
+    /// Tells what the store is about to remove, in a frame of its own.
+    fn tell_removal(&mut self) -> Result<(), Closed> {
+        let Some(removal) = self.sink.removal() else { return Ok(()) };
+        self.flush()?;
+        about::tombstones(boot_ns(), &removal).for_each(|event| self.put(&event));
+        self.handed = boot_ns();
+        let frame = self.builder.take(self.lost, self.sink.buffers());
+        self.sink.send_tombs(frame, boot_ns())
     }
 
     /// Hands over what there is.

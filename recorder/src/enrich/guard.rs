@@ -10,12 +10,12 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use recorder_common::sample::flag;
-use rustix::fs::IFlags;
 
 use super::mounts::below;
 use super::procfs::{ProcessId, Procfs};
 use crate::event::{Body, Event, File, Inode, Kind, Task};
 use crate::store::ORIGIN_FILE;
+use crate::store::format::parse_segment_name;
 
 /// `MS_UNBINDABLE`, `MS_PRIVATE`, `MS_SLAVE` and `MS_SHARED`: they change how later mounts spread and hide nothing. Every
 /// start of a container or of a service with a mount namespace does that to `/`.
@@ -140,9 +140,9 @@ impl Guard {
     }
 
     fn is_name_of_ours(&self, name: &[u8]) -> bool {
-        let is_file =
-            name == ORIGIN_FILE.as_bytes() || (name.starts_with(b"seg-") && name.ends_with(b".zst"));
-        is_file || self.path.split(|&byte| byte == b'/').any(|part| part == name)
+        name == ORIGIN_FILE.as_bytes()
+            || name.starts_with(b"seg-")
+            || self.path.split(|&byte| byte == b'/').any(|part| part == name)
     }
 
     fn is_in_host(&self, task: Option<&Task<'_>>) -> bool {
@@ -150,8 +150,8 @@ impl Guard {
     }
 
     /// What the recorder does to its store day by day: it makes files and directories, sets their owner and mode, and
-    /// writes; its helper adds flags. Pid and start time name the one process that may, and neither pid can be used again
-    /// while the recorder runs and has not waited for its helper.
+    /// writes; its helper sets flags and removes old segments. Pid and start time name the one process that may, and
+    /// neither pid can be used again while the recorder runs and has not waited for its helper.
     fn is_own_work(&self, event: &Event<'_>) -> bool {
         let Some(task) = &event.task else { return false };
         let (process, Body::File(file)) = (ProcessId::new(task.pid, task.start), &event.body) else {
@@ -162,13 +162,20 @@ impl Guard {
             Kind::FileCreate | Kind::FileWrite | Kind::DirCreate | Kind::AttrMode | Kind::AttrOwner => {
                 is(self.recorder)
             }
-            Kind::AttrFlags => {
-                let added = u64::from((IFlags::APPEND | IFlags::IMMUTABLE).bits());
-                is(self.helper) && file.bits.is_some_and(|bits| bits & added != 0)
+            // Retention takes flags off and removes; it leaves a tombstone and an event for each segment.
+            Kind::AttrFlags => is(self.helper),
+            Kind::FileDelete => {
+                is(self.helper.or(self.recorder)) && file.path.as_deref().is_some_and(is_segment)
             }
             _ => false,
         }
     }
+}
+
+/// Whether the path ends in the name of a segment.
+fn is_segment(path: &[u8]) -> bool {
+    let name = split_last(path).and_then(|(_, name)| str::from_utf8(name).ok());
+    name.is_some_and(|name| parse_segment_name(name).is_some())
 }
 
 /// The directory and the last component of a path.

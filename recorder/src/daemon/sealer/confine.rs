@@ -78,6 +78,8 @@ fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
     };
     let commands = FLAG_COMMANDS.iter().map(|command| is(1, *command));
     rules.insert(libc::SYS_ioctl, commands.collect::<Result<_, _>>()?);
+    // Plain files only: the flags of the call are zero.
+    rules.insert(libc::SYS_unlinkat, vec![is(2, 0)?]);
     // A debug build looks whether what it closes is open (`F_GETFD`).
     rules.insert(libc::SYS_fcntl, vec![is(1, 1)?]);
     // Last words of a panic.

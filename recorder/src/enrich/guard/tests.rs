@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 use crate::event::Task;
+use rustix::fs::IFlags;
 
 const HOST: u32 = 1;
 const CONTAINER: u32 = 2;
@@ -125,7 +126,9 @@ fn the_recorders_own_work_is_not_marked_and_nobody_elses_passes_for_it() {
         assert!(is_marked(by(RECORDER, event(kind, SEGMENT))), "{kind:?}");
     }
     assert!(!is_marked(by(HELPER, added(IFlags::APPEND | IFlags::IMMUTABLE))));
-    assert!(is_marked(by(HELPER, added(IFlags::empty()))), "a flag was cleared");
+    assert!(!is_marked(by(HELPER, added(IFlags::empty()))), "retention takes flags off");
+    assert!(!is_marked(by(HELPER, event(Kind::FileDelete, SEGMENT))), "and removes");
+    assert!(is_marked(by(HELPER, event(Kind::FileDelete, "/var/log/recorder/origin.pub"))));
     assert!(is_marked(by(RECORDER, added(IFlags::APPEND))), "the daemon has given that right up");
     for other in [ProcessId { pid: 10, ticks: 50 }, ProcessId { pid: 12, ticks: 5 }] {
         assert!(is_marked(by(other, event(Kind::FileWrite, SEGMENT))), "{other:?}");
