@@ -1,5 +1,5 @@
 //! Quantities as people write them: `64MiB`, `1h`, and limits that can be `off`.
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -51,7 +51,7 @@ impl fmt::Display for Size {
     }
 }
 
-/// A length of time above zero, written as `90s`, `10m`, `1h 30m`, `2h`.
+/// A length of time above zero, written as `90s`, `10m`, `1h 30m`, `90d`; a day has 24 hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Period(SignedDuration);
@@ -80,7 +80,9 @@ impl TryFrom<String> for Period {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let parsed = text.parse::<SignedDuration>().ok().filter(|duration| duration.is_positive());
+        let span = text.parse::<Span>().ok();
+        let parsed = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+        let parsed = parsed.filter(SignedDuration::is_positive);
         parsed
             .map(Self)
             .ok_or_else(|| format!("`{text}` is not a length of time such as \"90s\", \"10m\" or \"1h 30m\""))

@@ -5,7 +5,7 @@ use super::segment::Segment;
 use super::tree::Tree;
 use super::walk::{Expected, Walk};
 use crate::chain::key::Domain;
-use crate::chain::once;
+use crate::chain::{Hash, once};
 use crate::store::format::{Previous, SegmentHeader, segment_flag};
 
 /// What goes from one segment to the next.
@@ -74,10 +74,33 @@ impl<'a> Joint<'a> {
         };
         self.end = walk.end;
         self.lost = walk.end.map_or(self.lost, |end| end.lost_total.max(self.lost));
-        let leaves = walk.leaves.clone();
+        let leaves = match (segment.removed, &segment.header, walk.end) {
+            (true, Some(header), Some(end)) => self.leaves_of_removed(header, &end),
+            _ => Ok(walk.leaves.clone()),
+        };
+        let leaves = leaves.unwrap_or_else(|(leaves, why)| {
+            segment.find(Kind::TombstoneWrong, why.to_owned());
+            leaves
+        });
         match segment.header.as_ref().map(|header| header.tree.clone()) {
             Some(stated) => self.tree.follow(&stated, &leaves, segment),
             None => self.tree.lose(),
+        }
+    }
+
+    /// The leaves of a removed segment out of the tiles; the last one must be that of the header that the next one follows.
+    fn leaves_of_removed(
+        &mut self,
+        header: &SegmentHeader,
+        end: &Expected,
+    ) -> Result<Vec<Option<Hash>>, (Vec<Option<Hash>>, &'static str)> {
+        let leaves = self.tree.leaves_of(header.first_frame, end.frame_no);
+        match leaves.last() {
+            // The tile is missing, and that is told.
+            Some(None) => Ok(leaves),
+            Some(Some(last)) if *last == end.prev_link => Ok(leaves),
+            None if header.link() == end.prev_link => Ok(leaves),
+            Some(_) | None => Err((leaves, "what the tombstone ends with is not what the tree has there")),
         }
     }
 
@@ -102,7 +125,7 @@ impl<'a> Joint<'a> {
         }
     }
 
-    fn check_joint(&self, before: &mut Segment<'_>, segment: &mut Segment<'_>, header: &SegmentHeader) {
+    fn check_joint(&mut self, before: &mut Segment<'_>, segment: &mut Segment<'_>, header: &SegmentHeader) {
         let Some(previous) = header.previous else { return };
         if (previous.first_frame, previous.attempt) != (before.file.first_frame, before.file.attempt) {
             let sentence = "the segment was not made behind the one that is in front of it".to_owned();
@@ -110,12 +133,20 @@ impl<'a> Joint<'a> {
             return;
         }
         if let Some(tree) = self.tree.now().filter(|tree| **tree != header.tree) {
-            let sentence =
-                format!("the tree over {} frames is not the one that the header states", tree.size());
-            segment.find(Kind::TreeRoot, sentence);
+            let size = tree.size();
+            if before.removed {
+                self.tree.tiles_are_wrong(size);
+            } else {
+                let sentence = format!("the tree over {size} frames is not the one that the header states");
+                segment.find(Kind::TreeRoot, sentence);
+            }
         }
         let Some(walk) = before.walk.take() else { return };
-        check_end(before, &walk, &previous, header.epoch == self.epoch);
+        if before.removed {
+            check_removed_end(before, header.epoch == self.epoch);
+        } else {
+            check_end(before, &walk, &previous, header.epoch == self.epoch);
+        }
         before.walk = Some(walk);
         if let Some(end) = self.end {
             check_position(segment, &end, header);
@@ -207,6 +238,14 @@ fn check_end(before: &mut Segment<'_>, walk: &Walk, previous: &Previous, same_re
             let sentence = "the recorder did not end in order: it was killed, or the host went down";
             before.notes.push(Finding::new(Kind::UncleanStop, sentence).in_segment(&before.name));
         }
+    }
+}
+
+/// Only a crash lets a segment end without a seal, and a new start of the recorder follows it.
+fn check_removed_end(before: &mut Segment<'_>, same_recorder: bool) {
+    if before.seal.is_none() && same_recorder {
+        let sentence = "the tombstone has no seal, though the same recorder went on behind the segment";
+        before.find(Kind::TombstoneWrong, sentence.to_owned());
     }
 }
 

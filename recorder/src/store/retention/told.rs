@@ -26,6 +26,8 @@ pub struct Told {
     pub reason: String,
     /// Seconds that a segment was to be kept, when there was a limit.
     pub keep_age: Option<u64>,
+    /// Bytes that all segments together were to have at most, when there was a limit.
+    pub keep_size: Option<u64>,
     /// Ranges that were held.
     pub hold: Vec<Hold>,
     /// Number of all tombstones, these included.
@@ -35,10 +37,10 @@ pub struct Told {
 }
 
 impl Told {
-    /// When the decision was made, ns since 1970.
+    /// When the decision was made, and the time after the last event, ns since 1970.
     #[must_use]
-    pub fn decided_ns(&self) -> Option<i64> {
-        clock::parse(&self.decided)
+    pub fn times(&self) -> Option<(i64, i64)> {
+        Some((clock::parse(&self.decided)?, clock::parse(&self.to)?))
     }
 }
 
