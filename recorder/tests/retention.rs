@@ -6,14 +6,18 @@
 mod scratch;
 
 use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use recorder::chain::checkpoint::Checkpoint;
 use recorder::chain::proof::{check_consistency, check_inclusion, consistency, inclusion};
 use recorder::daemon::about;
 use recorder::event::json::{self, LineContext};
-use recorder::store::directory::Directory;
+use recorder::store::directory::{Directory, SegmentFile};
 use recorder::store::format::{FRAME_HEADER, FrameKind, SegmentHeader};
+use recorder::store::medium::{Files, Medium};
 use recorder::store::retention::{Hold, Policy, Reason, Removal};
 use recorder::store::tree_hashes::TreeHashes;
 use recorder::store::writer::{Options, Writer};
@@ -256,6 +260,130 @@ fn a_part_is_verified_without_what_was_removed() {
     }
 }
 
+/// Fails the call number `at` and every later one. When that makes a tombstone, a half of it reaches the disk if `half`.
+struct Dying {
+    files: Files,
+    store: PathBuf,
+    left: usize,
+    half: bool,
+}
+
+impl Dying {
+    fn dies(&mut self) -> bool {
+        let dies = self.left == 0;
+        self.left = self.left.saturating_sub(1);
+        dies
+    }
+}
+
+fn dead() -> io::Error {
+    io::Error::other("the recorder died")
+}
+
+fn death(name: &str) -> StoreError {
+    StoreError::Io { path: name.into(), action: "doing anything", source: dead() }
+}
+
+impl Medium for Dying {
+    fn begin(&mut self, name: &str) -> Result<(), StoreError> {
+        if self.dies() { Err(death(name)) } else { self.files.begin(name) }
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.dies() { Err(dead()) } else { self.files.append(bytes) }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if self.dies() { Err(dead()) } else { self.files.sync() }
+    }
+
+    fn sync_directory(&mut self) -> io::Result<()> {
+        if self.dies() { Err(dead()) } else { self.files.sync_directory() }
+    }
+
+    fn fix(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        if !self.dies() {
+            return self.files.fix(name, bytes);
+        }
+        if self.half && name.ends_with(".tomb") && self.left == 0 && !self.store.join(name).exists() {
+            fs::write(self.store.join(name), &bytes[..bytes.len() / 2]).unwrap();
+        }
+        Err(death(name))
+    }
+
+    fn seal(&mut self, name: &str) -> Result<(), StoreError> {
+        if self.dies() { Err(death(name)) } else { self.files.seal(name) }
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(), StoreError> {
+        if self.dies() { Err(death(name)) } else { self.files.remove(name) }
+    }
+}
+
+/// A copy of a store and its state.
+fn copy(from: &Scratch) -> Scratch {
+    let to = Scratch::new();
+    let mut cp = Command::new("cp");
+    cp.arg("-a").args([from.store(), from.state()]).arg(to.store().parent().unwrap());
+    assert!(cp.status().unwrap().success());
+    to
+}
+
+#[test]
+fn dying_at_any_step_of_a_removal_is_no_tampering_and_the_next_start_finishes_it() {
+    let (template, writer) = filled(&Policy::default());
+    drop(writer);
+    let policy = by_age(550);
+    for half in [false, true] {
+        let (mut ended, mut at) = (false, 0);
+        while !ended {
+            let scratch = copy(&template);
+            let dying = |files| -> Box<dyn Medium> {
+                Box::new(Dying { files, store: scratch.store(), left: at, half })
+            };
+            // A removal that failed without a crash leaves a recorder that goes on.
+            if let Ok((mut writer, _)) =
+                Writer::open_on(&scratch.store(), &scratch.state(), with(&policy), dying)
+            {
+                ended = retire(&mut writer, NOW).is_ok() && append(&mut writer, 1).is_ok();
+                assert!(ended || !writer.retention_is_due());
+            }
+            let report = scratch.verify();
+            assert_eq!(report.verdict, Verdict::Unanchored, "call {at}: {:#?}", report.findings);
+            let mut writer = open(&scratch, &policy);
+            retire(&mut writer, NOW).unwrap();
+            append(&mut writer, 1).unwrap();
+            writer.close(NOW).unwrap();
+            let report = intact(&scratch);
+            assert!(report.removed[0].segments >= 2, "call {at}: {:?}", report.removed);
+            assert_eq!(report.removed[0].segments, tombstones(&scratch.store()).len() as u64);
+            assert_eq!(Directory::open(&scratch.store()).unwrap().tombstones(), intact_tombstones(&scratch));
+            at += 1;
+        }
+        assert!(at > 12, "{at}");
+    }
+}
+
+/// Tombstones whose segment is gone: all of them, once a removal is finished.
+fn intact_tombstones(scratch: &Scratch) -> Vec<SegmentFile> {
+    Directory::open(&scratch.store()).unwrap().removed().cloned().collect()
+}
+
+#[test]
+fn a_hold_that_comes_after_a_crash_keeps_what_was_told_already() {
+    let (scratch, mut writer) = filled(&by_age(300));
+    let removal = writer.retire(NOW).unwrap().unwrap();
+    tell(&mut writer, &removal).unwrap();
+    drop(writer);
+    let hold = Hold::try_from("2027-01-01/2027-02-01".to_owned()).unwrap();
+    let policy = Policy { holds: vec![hold], ..by_age(300) };
+    let mut writer = open(&scratch, &policy);
+    assert!(retire(&mut writer, NOW).unwrap().is_empty());
+    append(&mut writer, 1).unwrap();
+    drop(writer);
+    assert!(intact(&scratch).removed.is_empty());
+}
+
 /// A store from which segments were removed in order, and the segments that were.
 fn retired() -> (Scratch, Vec<(PathBuf, Vec<u8>)>) {
     let (scratch, mut writer) = filled(&by_age(300));
@@ -340,12 +468,19 @@ static CHEATS: &[Cheat] = &[
     ),
     (
         "a tombstone of a segment that never was",
-        |s, _| drop(fs::copy(&tombstones(&s.store())[0], s.store().join("seg-0000009999.tomb")).unwrap()),
+        |s, _| {
+            assert_ne!(
+                fs::copy(&tombstones(&s.store())[0], s.store().join("seg-0000009999.tomb")).unwrap(),
+                0
+            )
+        },
         Kind::TombstoneWrong,
     ),
     (
         "a wrong tombstone beside a segment",
-        |s, _| drop(fs::copy(&tombstones(&s.store())[0], tombstone(&segments(&s.store())[1])).unwrap()),
+        |s, _| {
+            assert_ne!(fs::copy(&tombstones(&s.store())[0], tombstone(&segments(&s.store())[1])).unwrap(), 0)
+        },
         Kind::TombstoneWrong,
     ),
     (
@@ -396,12 +531,23 @@ fn whoever_removes_something_by_hand_is_found() {
 
 #[test]
 fn a_removed_segment_that_is_put_back_is_no_harm() {
-    let (scratch, removed) = retired();
-    let (path, bytes) = &removed[3];
-    fs::write(path, bytes).unwrap();
-    let report = scratch.verify();
-    // The set of what has only a tombstone is another one now, and that is said; nothing is missing.
-    assert_eq!(report.verdict, Verdict::Unanchored, "{:#?}", report.findings);
+    let (scratch, mut removed) = retired();
+    let mut writer = open(&scratch, &by_age(300));
+    while writer.next_seq() < 900 {
+        append(&mut writer, 1).unwrap();
+    }
+    assert!(!retire(&mut writer, NOW + 120 * SECOND).unwrap().is_empty());
+    drop(writer);
+    // From a backup, the ones of an earlier removal.
+    for (path, bytes) in removed.drain(2..4) {
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o640)).unwrap();
+        intact(&scratch);
+    }
+    let mut writer = open(&scratch, &by_age(300));
+    assert_eq!(retire(&mut writer, NOW + 120 * SECOND).unwrap().len(), 2);
+    drop(writer);
+    intact(&scratch);
 }
 
 #[test]
@@ -422,7 +568,7 @@ fn the_recorder_never_vouches_for_what_somebody_else_removed() {
     while writer.next_seq() < 900 {
         append(&mut writer, 1).unwrap();
     }
-    assert!(!retire(&mut writer, NOW + 30 * SECOND).unwrap().is_empty());
+    assert!(!retire(&mut writer, NOW + 120 * SECOND).unwrap().is_empty());
     drop(writer);
     let report = scratch.verify();
     assert!(

@@ -81,7 +81,7 @@ impl Writer {
             position,
             tail: Tail::new(store, between(files)),
             tiles: None,
-            retired: Retired::of(&directory)?,
+            retired: Retired::of(&directory),
             packer,
             nothing,
             inner: Frontier::new(),

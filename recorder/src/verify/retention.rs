@@ -6,12 +6,11 @@ use super::finding::{Finding, Kind};
 use super::report::Removed;
 use super::segment::Segment;
 use super::walk::name_of;
-use crate::chain::Hash;
 use crate::store::directory::{Directory, SegmentFile};
 use crate::store::format::{SegmentHeader, parse_segment_name};
 use crate::store::reader::SegmentReader;
-use crate::store::retention::told::{Newest, Told, are_these, names};
-use crate::store::tombstone::{Tombstone, digest_of, digest_over};
+use crate::store::retention::told::{Digests, Newest, Told, speak_of};
+use crate::store::tombstone::{Tombstone, digest_of};
 
 type Place = (u64, u16);
 
@@ -22,37 +21,31 @@ const fn place(file: &SegmentFile) -> Place {
 /// Compares the tombstones of removed segments with what the newest event about them says of all of them.
 pub(super) fn check_tombstones(directory: &Directory, newest: Option<&Newest>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut all = BTreeMap::new();
-    let mut removed = 0u64;
+    let (mut removed, mut beside) = (Digests::new(), Digests::new());
     for file in directory.tombstones() {
         let is_there = directory.has_segment_of(file);
-        removed += u64::from(!is_there);
         if is_there {
             findings.extend(check_beside(directory, file));
         }
-        // One that was told, and whose segment a crash kept from being removed, counts as well.
-        if !is_there || newest.is_some_and(|newest| names(&newest.told, file)) {
-            match digest_of(file) {
-                Ok(digest) => drop(all.insert(place(file), digest)),
-                Err(error) => findings.push(Finding::new(Kind::Unreadable, error.to_string())),
-            }
+        match digest_of(file) {
+            Ok(digest) => drop(if is_there { &mut beside } else { &mut removed }.insert(place(file), digest)),
+            Err(error) => findings.push(Finding::new(Kind::Unreadable, error.to_string())),
         }
     }
     let told = newest.map_or(&[][..], |newest| &newest.told);
-    if (removed > 0 || !told.is_empty()) && !are_these(told, all.len() as u64, &digest_over(all.values())) {
-        findings.push(Finding::new(Kind::TombstoneWrong, difference(&all, told)));
+    if (!removed.is_empty() || !told.is_empty()) && !speak_of(told, &removed, &beside) {
+        findings.push(Finding::new(Kind::TombstoneWrong, difference(removed.len() as u64, told)));
     }
     findings
 }
 
 /// What is wrong with the set of tombstones.
-fn difference(all: &BTreeMap<Place, Hash>, told: &[Told]) -> String {
-    let there = all.len();
+fn difference(there: u64, told: &[Told]) -> String {
     match told.last().map(|told| told.tombstones) {
         None => {
             format!("{there} segments have only a tombstone, and no event tells that retention removed them")
         }
-        Some(count) if count == there as u64 => format!(
+        Some(count) if count == there => format!(
             "the {there} tombstones are not those that the newest event of retention tells of: some were changed or exchanged"
         ),
         Some(count) => format!(

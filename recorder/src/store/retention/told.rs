@@ -1,15 +1,18 @@
 //! What the log itself tells of removed segments: its `tombstone` events, read back.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::Hold;
 use crate::chain::Hash;
 use crate::event::clock;
 use crate::store::StoreError;
-use crate::store::directory::{Directory, SegmentFile};
+use crate::store::directory::Directory;
 use crate::store::format::{FrameKind, parse_segment_name};
 use crate::store::frames::{Frame, Frames, Payloads, Step};
 use crate::store::reader::SegmentReader;
+use crate::store::tombstone::digest_over;
 
 /// One `tombstone` event. Keys of newer writers are passed over.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -66,16 +69,29 @@ pub(crate) fn of_frame(frame: &Frame) -> Result<Vec<Told>, String> {
     lines.map(read).collect()
 }
 
-/// Whether one of these events is about the segment of this tombstone.
+/// Whether these events, of one frame, speak of just the removals that there were: `removed` are the tombstones without
+/// their segment, `beside` those with it. A crash leaves such a one that is told already, and so does a removed segment
+/// that is put back from a copy.
 #[must_use]
-pub fn names(told: &[Told], tombstone: &SegmentFile) -> bool {
-    let place = Some((tombstone.first_frame, tombstone.attempt));
-    told.iter().any(|told| parse_segment_name(&told.segment) == place)
+pub fn speak_of(told: &[Told], removed: &Digests, beside: &Digests) -> bool {
+    let with = |is_in: &dyn Fn(&(u64, u16)) -> bool| {
+        let mut all = removed.clone();
+        all.extend(beside.iter().filter(|(place, _)| is_in(place)).map(|(place, digest)| (*place, *digest)));
+        are_these(told, all.len() as u64, &digest_over(all.values()))
+    };
+    with(&|place| names(told, *place)) || with(&|_| true)
+}
+
+/// Digests of tombstones by first frame and attempt.
+pub type Digests = BTreeMap<(u64, u16), Hash>;
+
+/// Whether one of these events is about that segment.
+fn names(told: &[Told], place: (u64, u16)) -> bool {
+    told.iter().any(|told| parse_segment_name(&told.segment) == Some(place))
 }
 
 /// Whether these events, of one frame, say that there are `count` tombstones with this digest.
-#[must_use]
-pub fn are_these(told: &[Told], count: u64, digest: &Hash) -> bool {
+fn are_these(told: &[Told], count: u64, digest: &Hash) -> bool {
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     !told.is_empty() && told.iter().all(|told| told.tombstones == count && told.tombstones_sha256 == digest)
 }

@@ -1,15 +1,15 @@
 //! Retention at work: tombstones, what is told of them, and the removal. No step undoes another, so that a crash between
 //! any two leaves nothing worse than a tombstone beside its segment.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::{Immutable, Writer};
-use crate::chain::Hash;
+use crate::chain::sha256;
 use crate::store::directory::Directory;
 use crate::store::format::FrameKind;
-use crate::store::retention::{Removal, choose, told};
+use crate::store::retention::told::{self, Digests};
+use crate::store::retention::{Removal, choose};
 use crate::store::tombstone::{digest_of, digest_over, tombstone_name};
 use crate::store::{Appended, FrameInput, REMOVING_FILE, StoreError};
 
@@ -17,7 +17,7 @@ use crate::store::{Appended, FrameInput, REMOVING_FILE, StoreError};
 #[derive(Debug, Default)]
 pub(super) struct Retired {
     /// Digest of the tombstone of each removed segment, in the order of the log.
-    tombstones: BTreeMap<(u64, u16), Hash>,
+    tombstones: Digests,
     /// Why nothing more is removed by this recorder.
     stuck: Option<String>,
     /// Segment that was written at the last look, and whether the store was too large by then.
@@ -29,16 +29,24 @@ pub(super) struct Retired {
 impl Retired {
     /// Takes up the tombstones that are there. When they are not those that the log tells of, somebody removed or made
     /// some: what this recorder tells from then on would make that look right, so it removes nothing more.
-    pub(super) fn of(directory: &Directory) -> Result<Self, StoreError> {
+    pub(super) fn of(directory: &Directory) -> Self {
         let mut retired = Self::default();
+        let wrong =
+            "the tombstones of removed segments are not those that the log tells of; run `recorder verify`";
+        retired.stuck = match retired.take_up(directory) {
+            Ok(true) => None,
+            Ok(false) => Some(wrong.to_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        retired
+    }
+
+    /// Whether the tombstones are those that the log tells of.
+    fn take_up(&mut self, directory: &Directory) -> Result<bool, StoreError> {
         for file in directory.removed() {
-            retired.tombstones.insert((file.first_frame, file.attempt), digest_of(file)?);
+            self.tombstones.insert((file.first_frame, file.attempt), digest_of(file)?);
         }
-        if !retired.tombstones.is_empty() && !is_told(directory, &retired.tombstones)? {
-            let why = "the tombstones of removed segments are not those that the log tells of; run `recorder verify`";
-            retired.stuck = Some(why.to_owned());
-        }
-        Ok(retired)
+        Ok(self.tombstones.is_empty() || is_told(directory, &self.tombstones)?)
     }
 
     /// Why nothing is removed.
@@ -47,14 +55,14 @@ impl Retired {
     }
 }
 
-/// Whether the newest event of retention is about just these, and what was still to be removed by then.
-fn is_told(directory: &Directory, removed: &BTreeMap<(u64, u16), Hash>) -> Result<bool, StoreError> {
+/// Whether the newest event of retention speaks of just these.
+fn is_told(directory: &Directory, removed: &Digests) -> Result<bool, StoreError> {
     let Some(newest) = told::newest(directory)? else { return Ok(false) };
-    let mut all = removed.clone();
-    for file in directory.tombstones().iter().filter(|file| told::names(&newest.told, file)) {
-        all.insert((file.first_frame, file.attempt), digest_of(file)?);
+    let mut beside = Digests::new();
+    for file in directory.tombstones().iter().filter(|file| directory.has_segment_of(file)) {
+        beside.insert((file.first_frame, file.attempt), digest_of(file)?);
     }
-    Ok(told::are_these(&newest.told, all.len() as u64, &digest_over(all.values())))
+    Ok(told::speak_of(&newest.told, removed, &beside))
 }
 
 impl Writer {
@@ -99,7 +107,7 @@ impl Writer {
             let header = &victim.tombstone.header;
             let bytes = victim.tombstone.encode();
             self.tail.medium().fix(&tombstone_name(header.first_frame, header.attempt), &bytes)?;
-            all.insert((header.first_frame, header.attempt), crate::chain::sha256(&bytes));
+            all.insert((header.first_frame, header.attempt), sha256(&bytes));
         }
         if choice.is_cut {
             self.retired.looked = None;
@@ -139,7 +147,7 @@ impl Writer {
         for victim in &removal.victims {
             self.tail.medium().remove(&victim.name)?;
             let header = &victim.tombstone.header;
-            let digest = crate::chain::sha256(&victim.tombstone.encode());
+            let digest = sha256(&victim.tombstone.encode());
             self.retired.tombstones.insert((header.first_frame, header.attempt), digest);
             self.retired.complete = self.retired.complete.saturating_sub(victim.bytes);
         }
