@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use recorder::chain::checkpoint::Checkpoint;
 use recorder::chain::proof::{check_consistency, check_inclusion, consistency, inclusion};
@@ -20,11 +20,12 @@ use recorder::store::format::{FRAME_HEADER, FrameKind, SegmentHeader};
 use recorder::store::medium::{Files, Medium};
 use recorder::store::retention::{Hold, Policy, Reason, Removal};
 use recorder::store::tree_hashes::TreeHashes;
-use recorder::store::writer::{Options, Writer};
+use recorder::store::writer::{Immutable, Options, Writer};
 use recorder::store::{FrameInput, StoreError, checkpoint_file};
-use recorder::verify::VerifyOptions;
 use recorder::verify::finding::Kind;
 use recorder::verify::report::{Report, Verdict};
+use recorder::verify::{VerifyOptions, verify};
+use rustix::fs::{IFlags, ioctl_getflags};
 use scratch::{EPOCH, SECOND, Scratch, append, edit, frames, options, segments};
 
 /// Time of the end of [`filled`].
@@ -615,4 +616,47 @@ fn reasons_and_digests_are_in_the_record() {
         assert_eq!((recorder::chain::sha256(&bytes), bytes.len() as u64), (victim.sha256, victim.bytes));
     }
     assert_eq!(removal.tombstones, removal.victims.len() as u64);
+}
+
+/// A folder on a disk that has the flags, which are taken off at the end.
+struct Protected(tempfile::TempDir);
+
+impl Drop for Protected {
+    fn drop(&mut self) {
+        let _ = Command::new("chattr")
+            .args(["-R", "-f", "-a", "-i"])
+            .arg(self.0.path())
+            .stderr(Stdio::null())
+            .status();
+    }
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "a test that can't run here says so")]
+fn flags_are_off_only_while_a_segment_is_removed() {
+    if !rustix::process::geteuid().is_root() {
+        println!("SKIPPED: needs root to set flags");
+        return;
+    }
+    let folder = Protected(tempfile::tempdir_in("/var/tmp").unwrap());
+    let (store, state) = (folder.0.path().join("store"), folder.0.path().join("state"));
+    let options = Options { immutable: Immutable::Required, ..with(&by_age(250)) };
+    let (mut writer, _) = Writer::open(&store, &state, options).unwrap();
+    while writer.next_seq() < 300 {
+        append(&mut writer, 1).unwrap();
+    }
+    let protection = |path: &Path| {
+        let flags = ioctl_getflags(fs::File::open(path).unwrap()).unwrap();
+        flags & (IFlags::APPEND | IFlags::IMMUTABLE)
+    };
+    let removed = retire(&mut writer, EPOCH + 400 * SECOND).unwrap();
+    assert!(!removed.is_empty() && removed.iter().all(|name| !store.join(name).exists()));
+    assert_eq!(protection(&store), IFlags::APPEND);
+    for tombstone in tombstones(&store) {
+        assert_eq!(protection(&tombstone), IFlags::IMMUTABLE);
+        assert!(fs::remove_file(&tombstone).is_err());
+    }
+    assert!(!state.join("removing").exists());
+    writer.close(NOW).unwrap();
+    assert_eq!(verify(&store, &VerifyOptions::default(), &mut |_| {}).unwrap().verdict, Verdict::Unanchored);
 }

@@ -141,3 +141,56 @@ impl Lines {
 fn clock_offset() -> i64 {
     wall_ns().saturating_sub(i64::try_from(boot_ns()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::daemon::control::Shared;
+    use crate::store::FrameInput;
+    use crate::store::directory::Directory;
+    use crate::store::retention::Policy;
+    use crate::store::writer::{Immutable, Options, Writer as StoreWriter};
+    use crate::verify::report::Verdict;
+    use crate::verify::{VerifyOptions, verify};
+
+    #[test]
+    fn old_segments_are_told_in_a_frame_of_their_own_and_then_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, state) = (folder.path().join("log"), folder.path().join("state"));
+        let retention = Policy { keep_age_ns: Some(3_600_000_000_000), ..Policy::default() };
+        let options = Options {
+            immutable: Immutable::Off,
+            segment_bytes: 4_000,
+            retention,
+            ..Options::new([7; 16], 0)
+        };
+        let (mut writer, _) = StoreWriter::open(&store, &state, options).unwrap();
+        let old = FrameInput { lines: b"{\"a\":1}\n", ends: &[8], t_first: 1, t_last: 1, lost_total: 0 };
+        for _ in 0..300 {
+            writer.append(&old).unwrap();
+        }
+        let (shared, next_seq) = (Shared::new(&store, "0a1b2c3d", 300), writer.next_seq());
+        let sink = Sink::start(writer, Arc::clone(&shared), wall_ns).unwrap();
+        let mut lines = Lines::new(sink, "0a1b2c3d", next_seq);
+        let left = || {
+            Directory::open(&store)
+                .unwrap()
+                .segments()
+                .iter()
+                .map(|file| file.first_frame)
+                .collect::<Vec<_>>()
+        };
+        // Batch after batch, until only what no full tile has is left.
+        while left().get(1).is_none_or(|second| *second <= 256) {
+            lines.write(&about::stop(boot_ns(), "test", 0, 0)).unwrap();
+            lines.flush_if_due().unwrap();
+            std::thread::yield_now();
+        }
+        lines.finish().unwrap();
+        let report = verify(&store, &VerifyOptions::default(), &mut |_| {}).unwrap();
+        assert_eq!(report.verdict, Verdict::Unanchored, "{:#?}", report.findings);
+        assert!(report.removed.len() == 1 && report.removed[0].segments > 16, "{:?}", report.removed);
+    }
+}
