@@ -10,7 +10,7 @@ pub use error::ConfigError;
 pub use origin::{Origin, Origins, Setting};
 pub use quantity::{Limit, Period, Size};
 
-use crate::daemon::control::state_directory;
+use crate::daemon::control::{Retention, state_directory};
 use crate::redact::pattern::Patterns;
 use crate::store::retention::{Hold, Policy};
 use crate::store::writer::Immutable;
@@ -207,6 +207,16 @@ impl Store {
             keep_age_ns: self.keep_age.get().map(Period::nanoseconds),
             keep_bytes: self.keep_size.get().map(Size::bytes),
             holds: self.hold.clone(),
+        }
+    }
+
+    /// What is kept, for `status`.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        Retention {
+            keep_age: self.keep_age.get().map(String::from),
+            keep_size: self.keep_size.get().map(String::from),
+            hold: self.hold.iter().map(ToString::to_string).collect(),
         }
     }
 

@@ -618,6 +618,43 @@ fn reasons_and_digests_are_in_the_record() {
     assert_eq!(removal.tombstones, removal.victims.len() as u64);
 }
 
+#[test]
+fn readers_say_what_was_removed() {
+    let (scratch, mut writer) = filled(&by_age(300));
+    retire(&mut writer, NOW).unwrap();
+    writer.close(NOW).unwrap();
+    let recorder = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_recorder"));
+        let output =
+            command.args(arguments).env("RECORDER_STORE", scratch.store()).env("TZ", "UTC").output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let (_, shown, said) = recorder(&["query", "--since", "2027-01-15 08:00", "-k", "tombstone"]);
+    assert!(said.contains("events from 2027-01-15T08:00:00Z to 2027-01-15T08:0"), "{said}");
+    assert!(said.contains("were removed under retention"), "{said}");
+    let sentence = "retention removed events 0 to 57 for their age between 2027-01-15T08:00:00";
+    assert!(shown.contains(sentence), "{shown}");
+    let (_, _, said) = recorder(&["query", "--since", "2027-01-15 08:10", "-k", "tombstone"]);
+    assert!(!said.contains("removed"), "{said}");
+    for verb in ["show", "prove"] {
+        let (code, _, said) = recorder(&[verb, "7"]);
+        assert!(code == 1 && said.contains("event 7 was removed under retention"), "{code} {said}");
+    }
+    let (_, shown, _) = recorder(&["status"]);
+    assert!(
+        shown.contains("removed     ") && shown.contains(" events under retention, up to 2027-01-15 08:0"),
+        "{shown}"
+    );
+    let (code, shown, _) = recorder(&["verify"]);
+    assert!(code == 5 && shown.contains("Removed under retention: events 0 to "), "{shown}");
+    let (code, shown, _) = recorder(&["verify", "--retention", "1d", "--json"]);
+    assert!(
+        code == 2 && shown.contains("\"removed_too_early\"") && shown.contains("\"next_event\""),
+        "{shown}"
+    );
+}
+
 /// A folder on a disk that has the flags, which are taken off at the end.
 struct Protected(tempfile::TempDir);
 
@@ -632,7 +669,6 @@ impl Drop for Protected {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "a test that can't run here says so")]
 fn flags_are_off_only_while_a_segment_is_removed() {
     if !rustix::process::geteuid().is_root() {
         println!("SKIPPED: needs root to set flags");

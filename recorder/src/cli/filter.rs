@@ -75,8 +75,14 @@ impl Filter {
     /// Whether the times of a frame leave room for a match.
     #[must_use]
     pub fn may_match_in(&self, frame: &FrameHeader) -> bool {
-        let first = i128::from(frame.t_first.min(frame.t_last)) - i128::from(SLACK_NS);
-        let last = i128::from(frame.t_first.max(frame.t_last)) + i128::from(SLACK_NS);
+        self.may_match_between(frame.t_first.min(frame.t_last), frame.t_first.max(frame.t_last))
+    }
+
+    /// The same for any two times, ns since 1970.
+    #[must_use]
+    pub fn may_match_between(&self, first: i64, last: i64) -> bool {
+        let first = i128::from(first) - i128::from(SLACK_NS);
+        let last = i128::from(last) + i128::from(SLACK_NS);
         self.arguments.since.is_none_or(|since| since.as_nanosecond() <= last)
             && self.arguments.until.is_none_or(|until| first <= until.as_nanosecond())
     }

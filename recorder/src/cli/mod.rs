@@ -11,6 +11,7 @@ mod proof;
 mod prove;
 mod query;
 mod redaction;
+mod removed;
 mod scan;
 mod show;
 mod status;

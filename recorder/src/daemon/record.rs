@@ -61,6 +61,7 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     let redactor = redactor(config)?;
     let shared = Shared::new(&config.store.dir, &boot, recovery.next_frame);
     let mut capture = Capture::start(sizes(config)?)?;
+    shared.set_retention(config.store.retention());
     shared.set_probes(capture.rows().iter().map(Probe::from).collect());
     let mut reader = Reader::new(&mut capture)?;
     // Before the first thread: threads inherit what this one has.

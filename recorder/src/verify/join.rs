@@ -74,33 +74,17 @@ impl<'a> Joint<'a> {
         };
         self.end = walk.end;
         self.lost = walk.end.map_or(self.lost, |end| end.lost_total.max(self.lost));
-        let leaves = match (segment.removed, &segment.header, walk.end) {
-            (true, Some(header), Some(end)) => self.leaves_of_removed(header, &end),
-            _ => Ok(walk.leaves.clone()),
-        };
-        let leaves = leaves.unwrap_or_else(|(leaves, why)| {
-            segment.find(Kind::TombstoneWrong, why.to_owned());
-            leaves
-        });
+        let mut leaves = walk.leaves.clone();
+        if let (true, Some(header), Some(end)) = (segment.removed, &segment.header, walk.end) {
+            leaves = self.tree.leaves_of(header.first_frame, end.frame_no);
+            if !ends_in(leaves.last(), header, &end) {
+                let sentence = "what the tombstone ends with is not what the tree has there";
+                segment.find(Kind::TombstoneWrong, sentence.to_owned());
+            }
+        }
         match segment.header.as_ref().map(|header| header.tree.clone()) {
             Some(stated) => self.tree.follow(&stated, &leaves, segment),
             None => self.tree.lose(),
-        }
-    }
-
-    /// The leaves of a removed segment out of the tiles; the last one must be that of the header that the next one follows.
-    fn leaves_of_removed(
-        &mut self,
-        header: &SegmentHeader,
-        end: &Expected,
-    ) -> Result<Vec<Option<Hash>>, (Vec<Option<Hash>>, &'static str)> {
-        let leaves = self.tree.leaves_of(header.first_frame, end.frame_no);
-        match leaves.last() {
-            // The tile is missing, and that is told.
-            Some(None) => Ok(leaves),
-            Some(Some(last)) if *last == end.prev_link => Ok(leaves),
-            None if header.link() == end.prev_link => Ok(leaves),
-            Some(_) | None => Err((leaves, "what the tombstone ends with is not what the tree has there")),
         }
     }
 
@@ -238,6 +222,16 @@ fn check_end(before: &mut Segment<'_>, walk: &Walk, previous: &Previous, same_re
             let sentence = "the recorder did not end in order: it was killed, or the host went down";
             before.notes.push(Finding::new(Kind::UncleanStop, sentence).in_segment(&before.name));
         }
+    }
+}
+
+/// Whether the last leaf of a removed segment is that of the header that the next one follows.
+fn ends_in(last: Option<&Option<Hash>>, header: &SegmentHeader, end: &Expected) -> bool {
+    match last {
+        Some(Some(last)) => *last == end.prev_link,
+        // The tile is missing, and that is told.
+        Some(None) => true,
+        None => header.link() == end.prev_link,
     }
 }
 
