@@ -20,7 +20,7 @@ use recorder::store::format::{FRAME_HEADER, FrameKind, SegmentHeader};
 use recorder::store::medium::{Files, Medium};
 use recorder::store::retention::{Hold, Policy, Reason, Removal};
 use recorder::store::tree_hashes::TreeHashes;
-use recorder::store::writer::{Immutable, Options, Writer};
+use recorder::store::writer::{Immutable, Options, Recovery, Writer};
 use recorder::store::{FrameInput, StoreError, checkpoint_file};
 use recorder::verify::finding::Kind;
 use recorder::verify::report::{Report, Verdict};
@@ -43,17 +43,31 @@ fn with(policy: &Policy) -> Options {
     Options { segment_bytes: 20_000, retention: policy.clone(), ..options() }
 }
 
+/// A program that another test starts can hold a lock that was just given up, until it is the program.
+fn start(scratch: &Scratch, policy: &Policy) -> (Writer, Recovery) {
+    loop {
+        match Writer::open(&scratch.store(), &scratch.state(), with(policy)) {
+            Err(StoreError::InUse { .. }) => std::thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
 fn open(scratch: &Scratch, policy: &Policy) -> Writer {
-    let (writer, recovery) = Writer::open(&scratch.store(), &scratch.state(), with(policy)).unwrap();
+    let (writer, recovery) = start(scratch, policy);
     assert_eq!((recovery.damage, recovery.no_tiles, recovery.no_retention), (None, None, None));
     writer
 }
 
 /// 700 frames, one event a second in each, in some fifteen segments; the recorder is still at work.
 fn filled(policy: &Policy) -> (Scratch, Writer) {
+    filled_up_to(700, policy)
+}
+
+fn filled_up_to(events: u64, policy: &Policy) -> (Scratch, Writer) {
     let scratch = Scratch::new();
     let mut writer = open(&scratch, policy);
-    while writer.next_seq() < 700 {
+    while writer.next_seq() < events {
         append(&mut writer, 1).unwrap();
     }
     (scratch, writer)
@@ -332,7 +346,7 @@ fn copy(from: &Scratch) -> Scratch {
 
 #[test]
 fn dying_at_any_step_of_a_removal_is_no_tampering_and_the_next_start_finishes_it() {
-    let (template, writer) = filled(&Policy::default());
+    let (template, writer) = filled_up_to(310, &Policy::default());
     drop(writer);
     let policy = by_age(550);
     for half in [false, true] {
@@ -556,7 +570,7 @@ fn the_recorder_never_vouches_for_what_somebody_else_removed() {
     // While it is stopped: it notices at its start and removes nothing more.
     let (scratch, _) = retired();
     remove_by_hand(&segments(&scratch.store())[1]);
-    let (mut writer, recovery) = Writer::open(&scratch.store(), &scratch.state(), with(&by_age(1))).unwrap();
+    let (mut writer, recovery) = start(&scratch, &by_age(1));
     assert!(recovery.no_retention.unwrap().contains("run `recorder verify`"));
     assert!(!writer.retention_is_due());
     append(&mut writer, 1).unwrap();
