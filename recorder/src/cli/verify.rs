@@ -201,7 +201,7 @@ fn removed(range: &Removed) -> String {
         None => "no events".to_owned(),
     };
     format!(
-        "Removed under retention: {events} in {segments}, {} to {}; their tombstones are there.",
+        "Removed under retention: {events} in {segments}, {} to {}; of each, a tombstone is there.",
         local(range.from),
         local(range.until)
     )

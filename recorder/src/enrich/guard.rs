@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use recorder_common::sample::flag;
+use rustix::fs::IFlags;
 
 use super::mounts::below;
 use super::procfs::{ProcessId, Procfs};
@@ -78,13 +79,38 @@ impl Guard {
         }
         let is_new = event.kind == Kind::FileCreate && event.errno == 0;
         let inode = file.inode.filter(|_| is_new && self.is_within(file.path.as_deref()));
-        if !self.is_own_work(event) {
+        if self.is_own_work(event) {
+            self.forget_removed(event.kind, file);
+        } else {
             event.flags |= flag::STORE;
         }
         if let Some(Inode { dev, ino, .. }) = inode {
             self.remember(dev, ino);
         }
         true
+    }
+
+    /// Retention removes segments; whose inode it is next has nothing to do with the store. The helper takes the flags off
+    /// just before, and that event has the inode, which the removal has not.
+    fn forget_removed(&mut self, kind: Kind, file: &File<'_>) {
+        let is_of_segment = file.path.as_deref().is_some_and(is_segment);
+        match (kind, file.inode, file.bits) {
+            (Kind::AttrFlags, Some(inode), Some(bits)) if is_of_segment => {
+                let protection = u64::from((IFlags::APPEND | IFlags::IMMUTABLE).bits());
+                if bits & protection == 0 {
+                    self.files.remove(&(inode.dev, inode.ino));
+                } else {
+                    self.remember(inode.dev, inode.ino);
+                }
+            }
+            // Without a helper there are no flags, and only the store itself tells what is left.
+            (Kind::FileDelete, _, _) if self.helper.is_none() => {
+                self.files.clear();
+                let path = OsStr::from_bytes(&self.path).to_owned();
+                self.learn(Path::new(&path));
+            }
+            _ => {}
+        }
     }
 
     fn is_about_store(&self, event: &Event<'_>, file: &File<'_>) -> bool {
