@@ -1,5 +1,5 @@
-//! What evidence costs: CPU and wall time per event of writing, reading and verifying, without a framework.
-//! `cargo bench -p recorder --bench store -- [DIR] [events]`; one JSON object on stdout.
+//! What evidence costs: writing, waiting for the disk, reading and verifying, without a framework.
+//! `cargo bench -p recorder --bench store -- [DIR] [events]` measures on the disk of DIR; `cargo xtask bench store`.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use recorder::store::directory::Directory;
+use recorder::store::format::FRAME_HEADER;
 use recorder::store::medium::{Files, Medium};
 use recorder::store::reader::SegmentReader;
 use recorder::store::writer::{Immutable, Options, Writer};
@@ -14,7 +15,10 @@ use recorder::store::{FrameInput, StoreError};
 use recorder::verify::{VerifyOptions, verify};
 use rustix::time::{ClockId, clock_gettime};
 
-const FRAME: usize = 64 << 10;
+/// The daemon's frame.
+const FRAME: usize = recorder::daemon::frame::FRAME_BYTES;
+/// Frames of one event, for the time that the disk takes.
+const SINGLES: usize = 500;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
@@ -22,24 +26,66 @@ fn main() -> Result<()> {
         Some(path) => tempfile::tempdir_in(path)?,
         None => tempfile::tempdir()?,
     };
-    let events: u64 = arguments.next().map_or(Ok(300_000), |count| count.parse())?;
+    let events: u64 = arguments.next().map_or(Ok(1_000_000), |count| count.parse())?;
     let lines = Lines::make(20_000);
-    let discarded = write(&directory.path().join("discard"), events, &lines, true)?;
     let store = directory.path().join("store");
+    let discarded = write(&directory.path().join("discard"), events, &lines, true)?;
     let durable = write(&store, events, &lines, false)?;
-    let (read, bytes) = read(&store)?;
-    let full = check(&store, false)?;
-    let headers = check(&store, true)?;
+    let (read, sizes) = read(&store)?;
+    let (full, headers) = (check(&store, false)?, check(&store, true)?);
+    let mut waits = singles(&directory.path().join("singles"), &lines)?;
+    waits.sort_by(f64::total_cmp);
     let mut out = io::stdout().lock();
-    writeln!(out, "{{\"events\":{events},\"line_bytes\":{},", lines.text.len() / lines.ends.len())?;
-    writeln!(out, " \"disk_bytes_per_event\":{:.1},", bytes as f64 / events as f64)?;
-    for (name, spent) in
-        [("write_no_disk", discarded), ("write_durable", durable), ("read", read), ("verify", full)]
-    {
-        writeln!(out, " \"{name}\":{},", spent.per(events))?;
+    let line_bytes = lines.text.len() / lines.ends.len();
+    writeln!(out, "{events} events of {line_bytes} bytes, on {}", directory.path().display())?;
+    writeln!(out, "{:<34}{:>14}{:>14}{:>18}", "", "CPU us/event", "events/s", "events/s/core")?;
+    for (name, spent) in [
+        ("append, without a disk", discarded),
+        ("append, durable (budget 250 k)", durable),
+        ("read", read),
+        ("verify, 1 job (budget 1 M)", full),
+        ("verify --headers-only, 1 job", headers),
+    ] {
+        writeln!(out, "{name:<34}{}", spent.row(events))?;
     }
-    writeln!(out, " \"verify_headers\":{}}}", headers.per(events))?;
+    let share = |bytes: u64| bytes as f64 / events as f64;
+    writeln!(out, "on disk {:.1} B/event (budget 40)", share(sizes.all))?;
+    writeln!(
+        out,
+        "integrity {:.2} B/event (budget 2): headers, seals without index, tiles",
+        share(sizes.integrity)
+    )?;
+    writeln!(out, "index {:.2} B/event", share(sizes.index))?;
+    let at = |part: f64| waits.get((part * SINGLES as f64) as usize).copied().unwrap_or(f64::NAN);
+    writeln!(out, "one event, append to durable: p50 {:.2} ms, p99 {:.2} ms (budget 10)", at(0.5), at(0.99))?;
+    let headers_s = headers.wall_us / events as f64 * 86.0;
+    writeln!(out, "86 M events, headers only, 1 job: {headers_s:.0} s (budget 30)")?;
     Ok(())
+}
+
+/// Milliseconds that frames of one event each take to be durable.
+fn singles(store: &Path, lines: &Lines) -> Result<Vec<f64>> {
+    let options = Options { immutable: Immutable::Off, ..Options::new([0; 16], 0) };
+    let (mut writer, _) = Writer::open(store, &store.with_extension("state"), options)?;
+    let end = *lines.ends.first().context("lines")?;
+    let text = lines.text.get(..end).context("lines")?;
+    let frame =
+        FrameInput { lines: text, ends: &[u32::try_from(end)?], t_first: 0, t_last: 0, lost_total: 0 };
+    let mut waits = Vec::with_capacity(SINGLES);
+    for _ in 0..SINGLES {
+        let begin = Instant::now();
+        writer.append(&frame)?;
+        waits.push(begin.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(waits)
+}
+
+/// Bytes of a store.
+#[derive(Default)]
+struct Sizes {
+    all: u64,
+    integrity: u64,
+    index: u64,
 }
 
 /// Event lines as a build makes them: much the same, never quite.
@@ -94,13 +140,10 @@ impl Spent {
         Ok(Self { cpu_us: cpu() - before, wall_us: started.elapsed().as_secs_f64() * 1e6 })
     }
 
-    fn per(self, events: u64) -> String {
+    fn row(self, events: u64) -> String {
         let count = events as f64;
         let (cpu, wall) = (self.cpu_us / count, self.wall_us / count);
-        format!(
-            "{{\"cpu_us_per_event\":{cpu:.3},\"wall_us_per_event\":{wall:.3},\"events_per_s\":{:.0}}}",
-            1e6 / wall
-        )
+        format!("{cpu:>14.3}{:>14.0}{:>18.0}", 1e6 / wall, 1e6 / cpu)
     }
 }
 
@@ -166,20 +209,29 @@ fn write(store: &Path, events: u64, lines: &Lines, discard: bool) -> Result<Spen
     })
 }
 
-fn read(store: &Path) -> Result<(Spent, u64)> {
-    let mut bytes = 0;
+fn read(store: &Path) -> Result<(Spent, Sizes)> {
+    let mut sizes = Sizes::default();
     let spent = Spent::on(|| {
         let mut raw = Vec::new();
         for segment in Directory::open(store)?.segments() {
-            bytes += segment.path.metadata()?.len();
+            sizes.all += segment.path.metadata()?.len();
             let Some(mut reader) = SegmentReader::open(&segment.path)? else { continue };
+            sizes.integrity += reader.offset();
             while let Some(frame) = reader.next_frame()? {
+                // A hash of each frame is in a tile, or will be.
+                sizes.integrity += FRAME_HEADER as u64 + 32;
+                sizes.all += 32;
+                if frame.header.is_seal() {
+                    let checkpoint = reader.seal_checkpoint(&frame)?.len() as u64;
+                    sizes.integrity += checkpoint;
+                    sizes.index += u64::from(frame.header.payload_len) - checkpoint;
+                }
                 frame.decompress(&mut raw)?;
             }
         }
         Ok(())
     })?;
-    Ok((spent, bytes))
+    Ok((spent, sizes))
 }
 
 fn check(store: &Path, headers_only: bool) -> Result<Spent> {

@@ -322,6 +322,22 @@ fn show_names_segment_frame_and_offset() {
 }
 
 #[test]
+fn a_damaged_index_is_named_and_hides_nothing() {
+    let sandbox = Sandbox::with_events();
+    let whole = sandbox.run(&["query", "-o", "jsonl", "--pid", "11"]);
+    assert_eq!((whole.code, whole.out.lines().count(), whole.err.as_str()), (0, 2, ""));
+    // The digest of the footer, which ends the first segment.
+    let name = sandbox.damage(0, -1);
+    let ended = sandbox.run(&["query", "-o", "jsonl", "--pid", "11"]);
+    assert_eq!((ended.code, &ended.out), (0, &whole.out), "{}", ended.err);
+    assert!(ended.err.contains(&name) && ended.err.contains("index"), "{}", ended.err);
+    let without = sandbox.run(&["query", "-o", "jsonl", "--pid", "11", "--no-index"]);
+    assert_eq!((without.code, &without.out, without.err.as_str()), (0, &whole.out, ""));
+    assert_eq!(sandbox.run(&["show", "1"]).code, 0);
+    assert_eq!(sandbox.run(&["verify"]).code, 2);
+}
+
+#[test]
 fn damage_is_named_and_the_rest_is_shown_but_it_is_70() {
     let mut sandbox = Sandbox::with_events();
     sandbox.open();

@@ -8,6 +8,12 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use recorder::daemon::about::{Beginning, start};
+use recorder::daemon::control::Shared;
+use recorder::daemon::frame::Frame;
+use recorder::daemon::last_failure::LastFailure;
+use recorder::daemon::sink::Sink;
+use recorder::event::{Body, Value};
 use recorder::store::StoreError;
 use recorder::store::format::{SegmentHeader, segment_flag};
 use recorder::store::medium::{Files, Medium};
@@ -23,7 +29,12 @@ struct Plan {
     partial: Partial,
     /// Every write takes at most so many bytes at once.
     chunk: usize,
+    /// What the system says.
+    errno: i32,
 }
+
+const ENOSPC: i32 = 28;
+const EIO: i32 = 5;
 
 #[derive(Clone, Copy, Debug)]
 enum Partial {
@@ -45,16 +56,20 @@ impl Faulty {
         *calls += 1;
         *calls > self.plan.at
     }
-}
 
-fn no_space() -> io::Error {
-    io::Error::from_raw_os_error(28)
+    fn error(&self) -> io::Error {
+        io::Error::from_raw_os_error(self.plan.errno)
+    }
 }
 
 impl Medium for Faulty {
     fn begin(&mut self, name: &str) -> Result<(), StoreError> {
         if self.fails() {
-            return Err(StoreError::Io { path: name.into(), action: "making a segment", source: no_space() });
+            return Err(StoreError::Io {
+                path: name.into(),
+                action: "making a segment",
+                source: self.error(),
+            });
         }
         self.files.begin(name)
     }
@@ -70,34 +85,34 @@ impl Medium for Faulty {
             Partial::All => bytes.len(),
         };
         self.files.append(&bytes[..reaches])?;
-        Err(no_space())
+        Err(self.error())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        if self.fails() { Err(no_space()) } else { self.files.sync() }
+        if self.fails() { Err(self.error()) } else { self.files.sync() }
     }
 
     fn sync_directory(&mut self) -> io::Result<()> {
-        if self.fails() { Err(no_space()) } else { self.files.sync_directory() }
+        if self.fails() { Err(self.error()) } else { self.files.sync_directory() }
     }
 
     fn fix(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         if self.fails() {
-            return Err(StoreError::Io { path: name.into(), action: "writing", source: no_space() });
+            return Err(StoreError::Io { path: name.into(), action: "writing", source: self.error() });
         }
         self.files.fix(name, bytes)
     }
 
     fn seal(&mut self, name: &str) -> Result<(), StoreError> {
         if self.fails() {
-            return Err(StoreError::Io { path: name.into(), action: "sealing", source: no_space() });
+            return Err(StoreError::Io { path: name.into(), action: "sealing", source: self.error() });
         }
         self.files.seal(name)
     }
 
     fn remove(&mut self, name: &str) -> Result<(), StoreError> {
         if self.fails() {
-            return Err(StoreError::Io { path: name.into(), action: "removing", source: no_space() });
+            return Err(StoreError::Io { path: name.into(), action: "removing", source: self.error() });
         }
         self.files.remove(name)
     }
@@ -151,7 +166,7 @@ fn failing_at_every_call_loses_nothing_acknowledged() {
             let mut at = 0;
             while !ended {
                 let scratch = Scratch::new();
-                let plan = Plan { at, partial, chunk };
+                let plan = Plan { at, partial, chunk, errno: ENOSPC };
                 let (acknowledged, end) = record(&scratch, plan);
                 let recovery =
                     start_again(&scratch, acknowledged, &format!("call {at}, {partial:?}, {chunk}"));
@@ -173,13 +188,42 @@ fn failing_again_and_again_on_the_same_store() {
     let mut acknowledged = 0;
     for round in 0..60 {
         let partial = [Partial::Nothing, Partial::OneByte, Partial::Half, Partial::All][round % 4];
-        let plan = Plan { at: round % 9, partial, chunk: usize::MAX };
+        let plan = Plan { at: round % 9, partial, chunk: usize::MAX, errno: ENOSPC };
         let (now, _) = record(&scratch, plan);
         acknowledged = acknowledged.max(now);
         let report = scratch.verify();
         assert_ne!(report.verdict, Verdict::Tampered, "round {round}: {:#?}", report.findings);
     }
     start_again(&scratch, acknowledged, "after all rounds");
+}
+
+/// Through the daemon's own writing thread, up to the start event of the next recorder.
+#[test]
+fn why_a_disk_failed_is_in_the_next_start() {
+    let scratch = Scratch::new();
+    let plan = Plan { at: 6, partial: Partial::Half, chunk: usize::MAX, errno: EIO };
+    let between = |files| -> Box<dyn Medium> { Box::new(Faulty { files, plan, calls: Arc::default() }) };
+    let (writer, recovery) = Writer::open_on(&scratch.store(), &scratch.state(), options(), between).unwrap();
+    let shared = Shared::new(&scratch.store(), "0", recovery.next_frame);
+    let sink = Sink::start(writer, Arc::clone(&shared), || 0).unwrap();
+    let frame = || Frame { lines: b"{\"a\":1}\n".to_vec(), ends: vec![8], ..Frame::default() };
+    while sink.send(frame(), 0).is_ok() {}
+    let error = sink.finish().unwrap_err();
+    assert!(matches!(&error, StoreError::Io { source, .. } if source.raw_os_error() == Some(EIO)), "{error}");
+    assert_eq!(shared.status().failure, Some(error.to_string()));
+
+    std::fs::create_dir(scratch.store().with_extension("state")).unwrap();
+    let kept = LastFailure::of(&scratch.store());
+    kept.keep(&anyhow::Error::new(error).context("recording stopped"));
+    let (_, recovery) = Writer::open(&scratch.store(), &scratch.state(), options()).unwrap();
+    assert!(!recovery.clean && recovery.damage.is_none(), "{recovery:?}");
+    let beginning =
+        Beginning { boot: "0", failure: LastFailure::of(&scratch.store()).recall(), memory_locked: true };
+    let Body::Recorder(values) = start(0, &beginning, &recovery, &[]).body else { unreachable!() };
+    let (_, failure) = values.iter().find(|(key, _)| *key == "failure").unwrap();
+    let Value::Text(failure) = failure else { unreachable!("{failure:?}") };
+    let path = scratch.store().join("seg-0000000000.krl.zst").display().to_string();
+    assert!(failure.contains(&path) && failure.contains("Input/output error"), "{failure}");
 }
 
 /// Two segments; the second is open. Gives the path of the second.

@@ -17,6 +17,8 @@ use support::Sandbox;
 use workload::indirect::{Request, submit};
 use workload::raw;
 
+/// A recorder sees the whole machine: what one test has lost on purpose, the other one must not find.
+static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
 /// Requests beyond the 1,024 that are looked at.
 const BEYOND: u64 = 7;
 const PAGE: i64 = 4096;
@@ -24,6 +26,7 @@ const PAGE: i64 = 4096;
 #[test]
 #[ignore = "root: cargo xtask test"]
 fn what_is_beyond_a_bound_is_a_gap() {
+    let _alone = ONE_AT_A_TIME.lock();
     let sandbox = Sandbox::new();
     let home = sandbox.path().join("home");
     std::fs::create_dir(&home).expect("home");
@@ -78,6 +81,7 @@ const ROUNDS: i64 = 400;
 #[test]
 #[ignore = "root: cargo xtask test"]
 fn threads_that_change_their_mappings_hide_nothing() {
+    let _alone = ONE_AT_A_TIME.lock();
     let sandbox = Sandbox::new();
     let path = sandbox.path().join("mapped");
     let file = std::fs::File::options().create_new(true).read(true).write(true).open(&path).expect("file");

@@ -276,3 +276,34 @@ fn go_checks_the_proof_of_an_event_by_the_page_of_the_format() {
     assert!(questions.len() > 150, "{}", questions.len());
     expect(oracle, questions);
 }
+
+#[test]
+fn go_reads_the_checkpoint_and_the_tiles_that_a_recorder_leaves() {
+    let Some(oracle) = oracle() else { return };
+    let scratch = Scratch::new();
+    let mut writer = scratch.writer(30_000);
+    while append(&mut writer, 2).unwrap().frame_no < 600 {}
+    writer.close(scratch::EPOCH).unwrap();
+    let note = std::fs::read_to_string(scratch.state().join("checkpoint")).unwrap();
+    let checkpoint = Checkpoint::parse(note.as_bytes()).unwrap();
+    let size = checkpoint.size();
+    assert!(size > 600, "{note}");
+    // Full tiles are the recorder's own; a server of the log would derive the partial ones like this.
+    let folder = tempfile::tempdir().unwrap();
+    let hashes = TreeHashes::open(&scratch.store()).unwrap();
+    for id in TileId::of_tree(size) {
+        let path = folder.path().join(id.path());
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        if id.is_full() {
+            std::fs::copy(scratch.store().join(id.path()), path).unwrap();
+        } else {
+            std::fs::write(path, derive(&hashes, id).unwrap()).unwrap();
+        }
+    }
+    let key = scratch.key().public().to_string();
+    let root = base64(checkpoint.root());
+    let tiles = |index: u64| json!({"Kind": "tiles", "Store": folder.path(), "Size": size, "Root": root, "Index": index});
+    let mut questions = vec![(true, json!({"Kind": "note", "Key": key, "Text": note}))];
+    questions.extend([0, 255, 256, 511, 512, size - 1].map(|index| (true, tiles(index))));
+    expect(oracle, questions);
+}

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use recorder::chain::checkpoint::Checkpoint;
+use recorder::chain::key::OriginKey;
 use recorder::chain::proof::{inclusion, root};
 use recorder::chain::tree::leaf_hash;
 use recorder::store::FrameInput;
@@ -160,6 +161,25 @@ fn what_no_checkpoint_covers_is_not_proven_yet() {
     std::fs::write(&newest, "junk").unwrap();
     let junk = recorder(&scratch, &["prove", "9"]);
     assert_eq!((junk.code, junk.err.contains("not a checkpoint")), (1, true), "{}", junk.err);
+}
+
+#[test]
+fn a_copy_is_proven_against_its_newest_seal() {
+    let scratch = store(20);
+    let mut writer = scratch.writer(40_000);
+    append(&mut writer, 4);
+    writer.close(EPOCH).unwrap();
+    let covered = recorder(&scratch, &["prove", "81"]);
+    assert_eq!((covered.code, &*covered.err), (0, ""));
+    let (_, seal) = frames(&segments(&scratch.store()).pop().unwrap()).pop().unwrap();
+    assert!(seal.is_seal() && covered.out.contains(&format!("\n{}\n", seal.frame_no)), "{}", covered.out);
+    // A checkpoint of another host, or one that does not cover it, is passed over.
+    let stranger = OriginKey::from_seed("stranger/recorder", &[1; 32]).unwrap();
+    let theirs = Checkpoint::sign(&stranger, 1_000, [0; 32]).unwrap();
+    std::fs::write(checkpoint(&scratch, 3), theirs.to_string()).unwrap();
+    assert_eq!(recorder(&scratch, &["prove", "81"]).out, covered.out);
+    checkpoint(&scratch, 3);
+    assert_eq!(recorder(&scratch, &["prove", "81"]).out, covered.out);
 }
 
 #[test]

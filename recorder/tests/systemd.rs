@@ -154,6 +154,12 @@ mod live {
         u64::from_str_radix(line.trim(), 16).unwrap()
     }
 
+    fn start_event(store: &Path) -> String {
+        let mut query = Command::new(env!("CARGO_BIN_EXE_recorder"));
+        let query = query.args(["query", "--kind", "start", "--output", "jsonl", "--store"]).arg(store);
+        String::from_utf8(query.output().unwrap().stdout).unwrap()
+    }
+
     #[test]
     #[ignore = "root: cargo xtask test"]
     fn every_probe_attaches_with_the_unit_s_capabilities_and_most_are_dropped_then() {
@@ -183,7 +189,10 @@ mod live {
         daemon.stderr.take().unwrap().read_to_string(&mut said).unwrap();
         assert!(Command::new("chattr").args(["-R", "-f", "-a", "-i"]).arg(folder.path()).status().is_ok());
         assert!(status.success(), "{said}");
-        // The unit's LimitMEMLOCK can't be had here without CAP_SYS_RESOURCE.
+        // Where the unit's LimitMEMLOCK can't be had, the record and the log say what that means.
+        let unlimited = rustix::process::getrlimit(rustix::process::Resource::Memlock).maximum.is_none();
+        assert_ne!(said.contains("memory is not locked"), unlimited, "{said}");
+        assert!(start_event(&store).contains(&format!("\"memory_locked\":{unlimited}")));
         let mut said = said.lines().filter(|line| !line.contains("memory is not locked"));
         assert!(said.all(|line| !line.contains("ermission denied") && !line.contains("not permitted")));
         // Were they different, systemd-tmpfiles would fail at the next boot.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use recorder::chain::key::OriginPublic;
-use recorder::store::format::{FrameHeader, SegmentHeader, segment_flag};
+use recorder::store::format::{FrameHeader, Seal, SegmentHeader, segment_flag};
 use recorder::verify::VerifyOptions;
 use recorder::verify::finding::Kind;
 use recorder::verify::report::Verdict::{self, Incomplete, Tampered, Unanchored};
@@ -77,6 +77,26 @@ fn alone() -> Scratch {
     }
     drop(writer);
     scratch
+}
+
+/// The same, ended in order.
+fn ended() -> Scratch {
+    let scratch = Scratch::new();
+    let mut writer = scratch.writer(1 << 20);
+    for _ in 0..4 {
+        append(&mut writer, 3).unwrap();
+    }
+    writer.close(EPOCH + 60 * SECOND).unwrap();
+    scratch
+}
+
+/// Changes the index in the seal of a segment.
+fn set_index(forgery: &mut Forgery, change: impl FnOnce(&mut Vec<u8>)) {
+    let (_, payload) = forgery.frames.last_mut().unwrap();
+    let seal = Seal::decode(payload).unwrap();
+    let (checkpoint, mut index) = (seal.checkpoint.to_vec(), seal.index.to_vec());
+    change(&mut index);
+    Seal { checkpoint: &checkpoint, index: &index }.encode(payload).unwrap();
 }
 
 /// Changes a segment as somebody can who has the origin key and makes new one-time keys from frame `from` on.
@@ -407,6 +427,14 @@ static FORGERY: &[Row] = &[
         Tampered,
         Some(Kind::PayloadShape),
     ),
+    row(
+        "an index that hides the events of a path",
+        ended,
+        |s, p| lie(s, &p[0], |f| set_index(f, |index| index[100] ^= 1)),
+        Tampered,
+        Some(Kind::Index),
+    ),
+    row("no index", ended, |s, p| lie(s, &p[0], |f| set_index(f, Vec::clear)), Tampered, Some(Kind::Index)),
     row(
         "other events than the root has",
         alone,

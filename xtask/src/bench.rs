@@ -1,6 +1,9 @@
 //! `cargo xtask bench`: measurements. None is a test: a busy machine makes figures worse, not the code wrong.
+mod latency;
+mod library;
+mod live;
 mod peers;
-mod pipeline;
+mod rate;
 mod ratios;
 
 use anyhow::Result;
@@ -11,13 +14,25 @@ pub enum Bench {
     /// The same loads with nothing, with auditd and with the recorder, interleaved; prints the ratios
     Peers(peers::Args),
     /// Events through decode, enrich, line, chain, compression and disk
-    Pipeline(pipeline::Args),
+    Pipeline(library::Args),
+    /// What evidence costs: append, wait for the disk, read, verify, and bytes an event
+    Store(library::Args),
+    /// Real file changes at a fixed rate; nothing may be lost
+    Rate(rate::Args),
+    /// How long an event is on its way to a reader
+    Latency(latency::Args),
+    /// What the index of a segment costs, and how fast queries are with and without it
+    Query(library::Args),
 }
 
 /// Runs one measurement.
 pub fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Peers(args) => peers::run(args),
-        Bench::Pipeline(args) => pipeline::run(args),
+        Bench::Pipeline(args) => args.run("pipeline"),
+        Bench::Store(args) => args.run("store"),
+        Bench::Rate(args) => rate::run(args),
+        Bench::Latency(args) => latency::run(args),
+        Bench::Query(args) => args.run("query"),
     }
 }

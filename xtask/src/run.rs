@@ -1,5 +1,5 @@
 //! `cargo xtask run`: from a fresh clone to live events on the screen; Ctrl-C ends it and tells what to try next.
-mod daemon;
+pub mod daemon;
 
 use crate::{build, command, setup, workspace};
 use anyhow::{Context as _, Result, bail};
@@ -63,7 +63,8 @@ fn again_as_root(args: &Args) -> Result<()> {
     command::run(&mut sudo)
 }
 
-fn watch_interrupts() -> Result<Arc<AtomicBool>> {
+/// Notes SIGINT and SIGTERM instead of dying of them.
+pub fn watch_interrupts() -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&flag)).context("could not watch for Ctrl-C")?;

@@ -53,6 +53,8 @@ struct Search {
     at: u64,
     /// What lies there: a `struct vm_area_struct`, or 0.
     mapping: u64,
+    /// Last address of the mapping as the tree has it; smaller than `at` where the node does not say.
+    last: u64,
     /// The search came to an end.
     is_known: u64,
 }
@@ -128,6 +130,7 @@ unsafe extern "C" fn descend(_index: u32, context: *mut *mut u8) -> i64 {
         return 0;
     }
     search.mapping = value;
+    search.last = if slot < 15 { search.node[1 + slot] } else { 0 };
     search.is_known = 1;
     1
 }
@@ -145,7 +148,9 @@ fn keep(search: &mut Search, end: u64) {
         return;
     }
     let at = search.at;
-    let until: u64 = kernel(search.mapping, &OFFSETS.vma_end);
+    let end_of_mapping: u64 = kernel(search.mapping, &OFFSETS.vma_end);
+    // A mapping that is being split is shorter than the tree knows yet, for as long as the other thread takes.
+    let until = if end_of_mapping > at { end_of_mapping } else { search.last.wrapping_add(1) };
     let flags: u64 = kernel(search.mapping, &OFFSETS.vma_flags);
     let file: u64 = kernel(search.mapping, &OFFSETS.vma_file);
     if until <= at {

@@ -4,6 +4,7 @@
 //! its times allow a hit. Both only skip what cannot match; [`Filter::matches`] decides.
 
 mod arguments;
+mod keys;
 
 use std::borrow::Cow;
 
@@ -16,7 +17,6 @@ use arguments::{Id, Kinds, Outcome};
 use super::UsageError;
 use super::users;
 use crate::event::record::{Head, Record, RecordError, Text};
-use crate::store::format::FrameHeader;
 
 /// How far an event's time may be outside the times in its frame's header, which name the first and the last event:
 /// events of different CPUs can be slightly out of order, and a frame spans a second around a step of the clock.
@@ -72,17 +72,11 @@ impl Filter {
         self.arguments.since.is_some()
     }
 
-    /// Whether the times of a frame leave room for a match.
+    /// Whether the first and the last time of a frame, or of many, leave room for a match.
     #[must_use]
-    pub fn may_match_in(&self, frame: &FrameHeader) -> bool {
-        self.may_match_between(frame.t_first.min(frame.t_last), frame.t_first.max(frame.t_last))
-    }
-
-    /// The same for any two times, ns since 1970.
-    #[must_use]
-    pub fn may_match_between(&self, first: i64, last: i64) -> bool {
-        let first = i128::from(first) - i128::from(SLACK_NS);
-        let last = i128::from(last) + i128::from(SLACK_NS);
+    pub fn may_match_in(&self, (t_first, t_last): (i64, i64)) -> bool {
+        let first = i128::from(t_first.min(t_last)) - i128::from(SLACK_NS);
+        let last = i128::from(t_first.max(t_last)) + i128::from(SLACK_NS);
         self.arguments.since.is_none_or(|since| since.as_nanosecond() <= last)
             && self.arguments.until.is_none_or(|until| first <= until.as_nanosecond())
     }

@@ -5,6 +5,7 @@ mod completion;
 mod config;
 mod filter;
 mod follow;
+mod lookup;
 mod output;
 mod probe;
 mod proof;
@@ -105,9 +106,6 @@ enum Verb {
     Redaction(redaction::Arguments),
     /// Print a completion script for a shell
     Completion(completion::Arguments),
-    /// Put flags on files of the store, for the daemon that starts it
-    #[command(name = daemon::sealer::VERB, hide = true)]
-    Sealer,
 }
 
 const DAEMON_EXAMPLES: &str = "Examples:
@@ -123,6 +121,10 @@ struct UsageError(String);
 /// Parses the command line, runs the verb, prints its error once.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Started by a daemon and not by people, so it is no verb that help or completion would show.
+    if std::env::args_os().nth(1).is_some_and(|word| word == daemon::sealer::WORD) {
+        return daemon::sealer::run().map_or_else(|error| fail(&error), |()| Exit::OK).into();
+    }
     let line = match CommandLine::try_parse() {
         Ok(line) => line,
         Err(error) => return refuse(&error).into(),
@@ -153,7 +155,6 @@ fn run(line: CommandLine) -> Result<Exit> {
         Verb::Config(arguments) => config::run(common.config.as_deref(), &arguments),
         Verb::Redaction(arguments) => redaction::run(&store()?, common.config.as_deref(), &arguments),
         Verb::Completion(arguments) => completion::run(&arguments),
-        Verb::Sealer => daemon::sealer::run().map(|()| Exit::OK),
     }
 }
 
@@ -209,7 +210,7 @@ mod tests {
 
     #[test]
     fn every_verb_shows_examples() {
-        for verb in CommandLine::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        for verb in CommandLine::command().get_subcommands() {
             let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("recorder ") || verb.get_name() == "help", "{}", verb.get_name());
         }

@@ -44,19 +44,28 @@ pub struct Arguments {
 pub fn run(store: &Path, state_dir: &Path, arguments: &Arguments) -> Result<Exit> {
     let seq = arguments.seq;
     // Before the store is looked at: whatever a checkpoint covers is in the store by then.
-    let checkpoint = match &arguments.checkpoint {
+    let mut checkpoint = match &arguments.checkpoint {
         Some(file) => {
             Some(checkpoint_file::read(file)?.with_context(|| format!("{} is not there", file.display()))?)
         }
-        None => newest_checkpoint(store, state_dir)?,
+        None => newest_checkpoint(state_dir),
     };
-    let key = open_store(store)?.origin()?;
+    let directory = open_store(store)?;
+    let key = directory.origin()?;
     let Some((frame, _)) = find_frame(store, seq)? else {
         removed::tell_missing(store, seq)?;
         return Ok(Exit::NOTHING);
     };
     let frame_no = frame.header.frame_no;
-    let Some(checkpoint) = checkpoint.filter(|checkpoint| frame_no < checkpoint.size()) else {
+    let covers = |checkpoint: &Checkpoint| frame_no < checkpoint.size();
+    if arguments.checkpoint.is_none() {
+        // Beside a copy of a store there is none, or one of another host.
+        checkpoint = checkpoint.filter(|found| covers(found) && found.verify(&key).is_ok());
+        if checkpoint.is_none() {
+            checkpoint = checkpoint_file::newest_in_seals(&directory)?;
+        }
+    }
+    let Some(checkpoint) = checkpoint.filter(covers) else {
         eprintln!(
             "recorder: no checkpoint covers event {seq} yet (it is in frame {frame_no}); the recorder signs one at least \
              every 10 s while it records: try again then, or name one with --checkpoint"
@@ -69,14 +78,12 @@ pub fn run(store: &Path, state_dir: &Path, arguments: &Arguments) -> Result<Exit
     Ok(Exit::OK)
 }
 
-/// The newest checkpoint of this host, or of the seals of a copy.
-fn newest_checkpoint(store: &Path, state_dir: &Path) -> Result<Option<Checkpoint>> {
-    match checkpoint_file::read(&state_dir.join(CHECKPOINT_FILE)) {
-        Ok(Some(checkpoint)) => return Ok(Some(checkpoint)),
-        Ok(None) => {}
-        Err(error) => eprintln!("recorder: {error}"),
-    }
-    Ok(checkpoint_file::newest_in_seals(&open_store(store)?)?)
+/// The newest checkpoint of this host that can be read.
+fn newest_checkpoint(state_dir: &Path) -> Option<Checkpoint> {
+    checkpoint_file::read(&state_dir.join(CHECKPOINT_FILE)).unwrap_or_else(|error| {
+        eprintln!("recorder: {error}");
+        None
+    })
 }
 
 /// A proof that holds: out of the tiles, or out of the frames alone where those are not right.

@@ -56,9 +56,12 @@ pub fn run(store: &Path, arguments: Arguments) -> Result<Exit> {
     }
     // Whoever asks from some time on must not take what is gone for what never was.
     if filter.has_since() {
-        removed::tell_in_range(&open_store(store)?, |from, until| filter.may_match_between(from, until));
+        removed::tell_in_range(&open_store(store)?, |from, until| filter.may_match_in((from, until)));
     }
     let mut scan = Scan::open(store, &filter, durable_frames(store))?;
+    if arguments.no_index {
+        scan.ignore_indexes();
+    }
     let mut printer = Printer::new(&arguments.output, users::names_for(filter.store_host()), true);
     match (arguments.lines, arguments.reverse) {
         (None, false) => scan.forward(&mut |line| {

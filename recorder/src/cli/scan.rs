@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::filter::Filter;
+use super::lookup::{Candidate, Question};
 use super::users;
 use crate::store::StoreError;
 use crate::store::directory::{Directory, SegmentFile};
@@ -25,6 +26,8 @@ const NOT_SHOWN: &str = "the events there are not shown; `recorder verify` tells
 pub struct Scan<'f> {
     directory: Directory,
     filter: &'f Filter,
+    /// `None` when every frame is to be read.
+    question: Option<Question<'f>>,
     /// Only frames with lower numbers are looked at: the rest may not be on disk yet.
     end_frame: u64,
     problems: u64,
@@ -38,7 +41,13 @@ impl<'f> Scan<'f> {
     /// When the store can't be read, or is none.
     pub fn open(store: &Path, filter: &'f Filter, end_frame: u64) -> Result<Self> {
         let directory = open_store(store)?;
-        Ok(Self { directory, filter, end_frame, problems: 0, data: Vec::new() })
+        let question = Some(Question::new(filter));
+        Ok(Self { directory, filter, question, end_frame, problems: 0, data: Vec::new() })
+    }
+
+    /// Looks at every frame from now on, whatever an index says.
+    pub fn ignore_indexes(&mut self) {
+        self.question = None;
     }
 
     /// How often something could not be read.
@@ -57,6 +66,12 @@ impl<'f> Scan<'f> {
                 break;
             }
             let Some(mut reader) = self.open_segment(&segment) else { continue };
+            if let Some(candidates) = self.candidates(&reader) {
+                if self.visit_candidates(&mut reader, candidates.iter(), false, visit)?.is_break() {
+                    return Ok(());
+                }
+                continue;
+            }
             while let Some(frame) = self.next_wanted(&mut reader) {
                 if self.visit_frame(&mut reader, &frame, false, visit)?.is_break() {
                     return Ok(());
@@ -76,6 +91,12 @@ impl<'f> Scan<'f> {
                 continue;
             }
             let Some(mut reader) = self.open_segment(&segment) else { continue };
+            if let Some(candidates) = self.candidates(&reader) {
+                if self.visit_candidates(&mut reader, candidates.iter().rev(), true, visit)?.is_break() {
+                    return Ok(());
+                }
+                continue;
+            }
             let mut frames = Vec::new();
             while let Some(frame) = self.next_wanted(&mut reader) {
                 frames.push(frame);
@@ -87,6 +108,57 @@ impl<'f> Scan<'f> {
             }
         }
         Ok(())
+    }
+
+    /// The frames to look at, by the segment's index; `None` when all of them are to be looked at.
+    fn candidates(&self, reader: &SegmentReader) -> Option<Vec<Candidate>> {
+        match self.question.as_ref()?.candidates(reader) {
+            Ok(candidates) => candidates,
+            Err(error) => {
+                // Nothing is missing, so this is no problem of the query.
+                eprintln!(
+                    "recorder: {}: its index can't be used ({error}); every frame is read instead, and `recorder \
+                     verify` tells more",
+                    reader.path().display()
+                );
+                None
+            }
+        }
+    }
+
+    fn visit_candidates<'c>(
+        &mut self,
+        reader: &mut SegmentReader,
+        candidates: impl Iterator<Item = &'c Candidate>,
+        newest_first: bool,
+        visit: &mut Visit<'_>,
+    ) -> Result<ControlFlow<()>> {
+        let end_frame = self.end_frame;
+        for candidate in candidates.filter(|candidate| candidate.frame_no < end_frame) {
+            reader.seek(candidate.offset);
+            let flow = match reader.next_frame() {
+                Ok(Some(frame)) if candidate.is(&frame.header) => {
+                    self.visit_lines(reader.path(), &frame, newest_first, visit)?
+                }
+                Ok(_) => {
+                    self.problem(&format_args!(
+                        "{}: its index names another frame {} than there is; `--no-index` reads past it, and \
+                         `recorder verify` tells more",
+                        reader.path().display(),
+                        candidate.frame_no
+                    ));
+                    break;
+                }
+                Err(error) => {
+                    self.problem(&format_args!("{error} (frame {}); {NOT_SHOWN}", candidate.frame_no));
+                    continue;
+                }
+            };
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     pub(super) fn open_segment(&mut self, segment: &SegmentFile) -> Option<SegmentReader> {
@@ -107,7 +179,9 @@ impl<'f> Scan<'f> {
         loop {
             match reader.next_header() {
                 Ok(Some(frame)) if frame.header.frame_no >= self.end_frame => return None,
-                Ok(Some(frame)) if self.filter.may_match_in(&frame.header) => return Some(frame),
+                Ok(Some(frame)) if self.filter.may_match_in((frame.header.t_first, frame.header.t_last)) => {
+                    return Some(frame);
+                }
                 Ok(Some(frame)) => before = Some(frame.header.frame_no),
                 Ok(None) => return None,
                 Err(error) => self.get_past(reader, &error, before).then_some(())?,
@@ -222,3 +296,7 @@ fn denied(store: &Path, error: StoreError) -> anyhow::Error {
     let error = anyhow::Error::from(error);
     if is_denied { anyhow::anyhow!("{error}; root and members of {who} may read it") } else { error }
 }
+
+#[cfg(test)]
+#[path = "scan/tests.rs"]
+mod tests;

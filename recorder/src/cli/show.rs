@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
+use super::lookup;
 use super::output::{Fields, cell};
 use super::removed;
 use super::scan::open_store;
@@ -88,6 +89,7 @@ pub(super) fn find_frame(store: &Path, seq: u64) -> Result<Option<(Frame, String
         if reader.header().first_seq > seq {
             continue;
         }
+        seek_by_index(&mut reader, seq);
         while let Some(header) = reader.next_header()? {
             if seq < header.header.first_seq || seq >= header.header.next_seq() {
                 continue;
@@ -99,6 +101,15 @@ pub(super) fn find_frame(store: &Path, seq: u64) -> Result<Option<(Frame, String
         }
     }
     Ok(None)
+}
+
+/// Goes to the frame with the event, where an index tells it. A damaged or wrong index is no reason not to show what is
+/// there: then the frames are gone through from the first on.
+fn seek_by_index(reader: &mut SegmentReader, seq: u64) {
+    let Ok(Some(candidate)) = lookup::frame_of_event(reader, seq) else { return };
+    reader.seek(candidate.offset);
+    let is_there = matches!(reader.next_header(), Ok(Some(frame)) if candidate.is(&frame.header));
+    reader.seek(if is_there { candidate.offset } else { 0 });
 }
 
 /// The line of an event in its frame.

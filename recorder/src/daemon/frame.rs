@@ -5,8 +5,9 @@ use recorder_common::sample::flag;
 
 use crate::store::FrameInput;
 
-/// A frame closes before its lines grow beyond this.
-pub const FRAME_BYTES: usize = 64 << 10;
+/// A frame closes before its lines grow beyond this: large enough that its header costs little over a byte an event,
+/// small enough that reading one event unpacks no more than that.
+pub const FRAME_BYTES: usize = 128 << 10;
 /// Longest an event waits for its frame to close.
 const FILE_DELAY_NS: u64 = 1_000_000_000;
 /// The same for a program start.

@@ -38,6 +38,6 @@ pub use record::run;
 /// # Errors
 /// Always: this build reads records and makes none.
 #[cfg(not(feature = "capture"))]
-pub fn run(_options: Options) -> anyhow::Result<()> {
+pub fn run(_options: &Options) -> anyhow::Result<()> {
     anyhow::bail!("this build has no capture; build with the default features to record")
 }

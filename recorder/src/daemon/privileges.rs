@@ -3,6 +3,8 @@
 //!
 //! Capabilities belong to threads, and new threads inherit them: [`drop_after_attach`] comes before the first one.
 
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+
 use rustix::io;
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
@@ -101,6 +103,24 @@ pub fn lock_memory() -> io::Result<()> {
     mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT)
 }
 
+/// Whether anybody has the file open for writing or mapped to write, by asking for a lease that the kernel gives only
+/// otherwise. `None` when that can't be told: the descriptor itself is open for writing, or the file system has no leases.
+/// While it looks, SIGIO may come.
+#[must_use]
+pub fn is_held_for_writing(file: BorrowedFd<'_>) -> Option<bool> {
+    let access = rustix::fs::fcntl_getfl(file).ok()? & rustix::fs::OFlags::RWMODE;
+    if access != rustix::fs::OFlags::RDONLY {
+        return None;
+    }
+    // SAFETY: with F_SETLEASE fcntl takes numbers only, and the descriptor is open.
+    let lease = |kind: libc::c_int| unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) };
+    if lease(libc::F_RDLCK) == 0 {
+        lease(libc::F_UNLCK);
+        return Some(false);
+    }
+    (std::io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN)).then_some(true)
+}
+
 /// Closes every descriptor that this process was born with but stdin, stdout and stderr. For a process that has opened
 /// nothing yet.
 ///
@@ -120,6 +140,8 @@ pub fn close_all_but_standard() -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd as _;
+
     use super::*;
     use rustix::thread::{capability_is_in_bounding_set, no_new_privs};
 
@@ -146,6 +168,21 @@ mod tests {
         .join()
         .unwrap();
         assert_eq!(capabilities(None).unwrap(), before);
+    }
+
+    #[test]
+    fn who_writes_to_a_file_shows_in_a_lease() {
+        // A build folder may lie on a file system without leases; memory has them.
+        let file = tempfile::NamedTempFile::new_in("/dev/shm").unwrap();
+        let reading = std::fs::File::open(file.path()).unwrap();
+        assert_eq!(is_held_for_writing(reading.as_fd()), Some(true));
+        assert_eq!(is_held_for_writing(file.as_file().as_fd()), None);
+        let path = file.into_temp_path();
+        assert_eq!(is_held_for_writing(reading.as_fd()), Some(false));
+        let appending = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        assert_eq!(is_held_for_writing(reading.as_fd()), Some(true));
+        drop(appending);
+        assert_eq!(is_held_for_writing(reading.as_fd()), Some(false));
     }
 
     #[test]

@@ -68,9 +68,11 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     privileges::drop_after_attach().context("dropping capabilities")?;
     let sink = Sink::start(writer, Arc::clone(&shared), wall_ns).context("starting the writing thread")?;
     let scope = Scope::new(config.capture.exclude_globs()?).context("capture.exclude")?;
-    let enricher = Enricher::new(Path::new("/proc"))
-        .with_scope(scope)
-        .guarding(&config.store.dir, helper.as_ref().map(Process::pid));
+    let enricher = Enricher::new(Path::new("/proc")).with_scope(scope).guarding(
+        &config.store.dir,
+        &config.store.state_dir,
+        helper.as_ref().map(Process::pid),
+    );
     let lines = Lines::new(sink, &boot, recovery.next_seq).with_redactor(redactor);
     let mut pipeline = Pipeline::new(lines, enricher, Arc::clone(&shared));
     let beginning = Beginning { boot: &boot, failure: last_failure.recall(), memory_locked };

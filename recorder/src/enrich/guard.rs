@@ -3,6 +3,7 @@
 //!
 //! The recorder's own work is recorded like anybody's, but not marked; [`Guard::is_own_work`] says what that is.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -15,8 +16,8 @@ use rustix::fs::IFlags;
 use super::mounts::below;
 use super::procfs::{ProcessId, Procfs};
 use crate::event::{Body, Event, File, Inode, Kind, Task};
-use crate::store::ORIGIN_FILE;
 use crate::store::format::parse_segment_name;
+use crate::store::{CHECKPOINT_BESIDE, CHECKPOINT_FILE, ORIGIN_FILE};
 
 /// `MS_UNBINDABLE`, `MS_PRIVATE`, `MS_SLAVE` and `MS_SHARED`: they change how later mounts spread and hide nothing. Every
 /// start of a container or of a service with a mount namespace does that to `/`.
@@ -29,6 +30,8 @@ const FILES: usize = 1 << 16;
 pub struct Guard {
     /// Where it is, without links in the name; empty when there is none.
     path: Vec<u8>,
+    /// The files of the newest checkpoint, which the recorder replaces every few seconds.
+    checkpoint: [Vec<u8>; 2],
     /// Device (kernel form) and inode number of the directory and of what is in it.
     files: HashSet<(u32, u64)>,
     /// The recorder, and its helper.
@@ -39,11 +42,14 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Watches over the store at `path`, which this process and `helper` write to.
+    /// Watches over the store at `path`, which this process and `helper` write to; checkpoints are in `state_dir`.
     #[must_use]
-    pub fn new(path: &Path, helper: Option<u32>, procfs: &Procfs) -> Self {
+    pub fn new(path: &Path, state_dir: &Path, helper: Option<u32>, procfs: &Procfs) -> Self {
+        let state_dir = std::fs::canonicalize(state_dir).unwrap_or_else(|_| state_dir.to_owned());
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let mut guard = Self {
+            checkpoint: [CHECKPOINT_FILE, CHECKPOINT_BESIDE]
+                .map(|name| state_dir.join(name).into_os_string().into_vec()),
             files: HashSet::new(),
             recorder: procfs.process(std::process::id()),
             helper: helper.and_then(|pid| procfs.process(pid)),
@@ -69,6 +75,21 @@ impl Guard {
         if self.files.len() < FILES {
             self.files.insert((device, inode));
         }
+    }
+
+    /// Whether the recorder itself replaced the file of its newest checkpoint. Recording that would never end: the record
+    /// of it would want a checkpoint too. Anybody else's hands on that file are recorded.
+    #[must_use]
+    pub fn is_checkpoint(&self, event: &Event<'_>) -> bool {
+        let (Body::File(file), Some(task)) = (&event.body, &event.task) else { return false };
+        let is_one = |path: &Option<Cow<'_, [u8]>>| {
+            path.as_deref().is_some_and(|path| self.checkpoint.iter().any(|known| known == path))
+        };
+        let process = ProcessId::new(task.pid, task.start);
+        event.errno == 0
+            && is_one(&file.path)
+            && (file.path_to.is_none() || is_one(&file.path_to))
+            && self.recorder.is_some_and(|own| own.is_same(process))
     }
 
     /// Marks an event that touches the store; whether it does, or is the recorder's own work on it.

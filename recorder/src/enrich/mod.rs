@@ -61,10 +61,10 @@ impl Enricher {
         Self { scope, ..self }
     }
 
-    /// Watches over the store at `path`, which this process and `helper` write to.
+    /// Watches over the store at `path`, which this process and `helper` write to; checkpoints are in `state_dir`.
     #[must_use]
-    pub fn guarding(self, path: &Path, helper: Option<u32>) -> Self {
-        let guard = Guard::new(path, helper, &self.procfs);
+    pub fn guarding(self, path: &Path, state_dir: &Path, helper: Option<u32>) -> Self {
+        let guard = Guard::new(path, state_dir, helper, &self.procfs);
         Self { guard, ..self }
     }
 
@@ -72,7 +72,7 @@ impl Enricher {
     pub fn enrich<'a>(&'a mut self, mut event: Event<'a>) -> Option<Event<'a>> {
         // Both look: the scope learns of mounts. What touches the store is recorded whatever is excluded.
         let is_admitted = self.scope.admits(&mut event, &self.procfs);
-        if !self.guard.marks(&mut event) && !is_admitted {
+        if self.guard.is_checkpoint(&event) || (!self.guard.marks(&mut event) && !is_admitted) {
             return None;
         }
         self.learn(&event);

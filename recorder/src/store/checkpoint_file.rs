@@ -10,14 +10,14 @@ use rustix::fs::Mode;
 use super::directory::Directory;
 use super::medium::share;
 use super::reader::SegmentReader;
-use super::{CHECKPOINT_FILE, StoreError};
+use super::{CHECKPOINT_BESIDE, CHECKPOINT_FILE, StoreError};
 use crate::chain::checkpoint::Checkpoint;
 use crate::chain::note::MAX_NOTE;
 
 /// Replaces the checkpoint. Everything it covers must be durable; it need not be itself: an older one is as true.
 pub(super) fn replace(state_dir: &Path, checkpoint: &Checkpoint) -> Result<(), StoreError> {
     let path = state_dir.join(CHECKPOINT_FILE);
-    let beside = state_dir.join("checkpoint.new");
+    let beside = state_dir.join(CHECKPOINT_BESIDE);
     let mode = Mode::from_raw_mode(0o640);
     let written = OpenOptions::new()
         .write(true)

@@ -83,9 +83,13 @@ fn put(parent: &OwnedFd, name: &str, path: &Path, bytes: &[u8]) -> Result<Option
         Err(Errno::PERM) => return compare(parent, name, path, bytes).map(|()| None),
         Err(errno) => return Err(io(path, WRITING)(errno)),
     };
+    // What a crash left is the beginning of these bytes, so there is nothing to cut off: a longer file is none of ours.
     share(&file, group, mode)
         .and_then(|()| file.write_all_at(bytes, 0))
-        .and_then(|()| file.set_len(bytes.len() as u64))
+        .and_then(|()| file.metadata())
+        .and_then(
+            |meta| if meta.len() > bytes.len() as u64 { file.set_len(bytes.len() as u64) } else { Ok(()) },
+        )
         .and_then(|()| file.sync_all())
         .map_err(StoreError::io(path, WRITING))?;
     rustix::fs::fsync(parent).map_err(io(path, WRITING))?;

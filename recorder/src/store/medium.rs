@@ -49,7 +49,8 @@ pub trait Medium: Send {
     fn fix(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError>;
 
     /// Makes the file `name` in the store immutable: it is complete and durable, or what a crash left of it is committed
-    /// to by a durable header. A file that is immutable already, or empty, stays as it is.
+    /// to by a durable header. Nothing is appended to it any more. A file that is immutable already, or empty, stays as it
+    /// is.
     ///
     /// # Errors
     /// When the file is not there or can't be made immutable.
@@ -176,7 +177,8 @@ pub struct Files {
     flags: Box<dyn Flags>,
     /// Whether `flags` knows the store.
     introduced: bool,
-    current: Option<File>,
+    /// The open segment and its name.
+    current: Option<(String, File)>,
 }
 
 impl Files {
@@ -206,7 +208,8 @@ impl Files {
     }
 
     fn current(&self) -> io::Result<&File> {
-        self.current.as_ref().ok_or_else(|| io::Error::other("no segment was begun"))
+        let current = self.current.as_ref().map(|(_, file)| file);
+        current.ok_or_else(|| io::Error::other("no segment was begun"))
     }
 }
 
@@ -237,7 +240,7 @@ impl Medium for Files {
                 FlagError::Helper(why) => StoreError::Unprotected { path, why },
             })?;
         }
-        self.current = Some(file);
+        self.current = Some((name.to_owned(), file));
         Ok(())
     }
 
@@ -261,6 +264,8 @@ impl Medium for Files {
     }
 
     fn seal(&mut self, name: &str) -> Result<(), StoreError> {
+        // Not every file system refuses a descriptor that was opened before the flag was set: ours is closed first.
+        self.current.take_if(|(current, _)| current == name);
         if self.immutable == Immutable::Off {
             return Ok(());
         }

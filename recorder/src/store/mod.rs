@@ -10,6 +10,7 @@ pub mod directory;
 pub(crate) mod fixed;
 pub mod format;
 pub(crate) mod frames;
+pub mod index;
 mod key_file;
 pub mod medium;
 pub(crate) mod options;
@@ -35,6 +36,8 @@ use format::FormatError;
 pub const ORIGIN_FILE: &str = "origin.pub";
 /// File with the newest checkpoint, inside the state directory.
 pub const CHECKPOINT_FILE: &str = "checkpoint";
+/// What becomes that file.
+pub const CHECKPOINT_BESIDE: &str = "checkpoint.new";
 
 /// File in the state directory that is there while a segment is being removed.
 pub(crate) const REMOVING_FILE: &str = "removing";

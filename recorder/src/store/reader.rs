@@ -3,9 +3,10 @@
 
 use std::path::Path;
 
-use super::format::{self, FRAME_HEADER, MAX_SEGMENT_HEADER, Seal, SegmentHeader};
+use super::format::{self, FRAME_HEADER, FrameHeader, MAX_SEGMENT_HEADER, Seal, SegmentHeader};
 pub use super::frames::Frame;
 use super::frames::{Frames, Payloads, Step};
+use super::index::{Index, IndexError};
 use super::{StoreError, Torn};
 use crate::chain::note::MAX_NOTE;
 
@@ -52,6 +53,35 @@ impl SegmentReader {
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.frames.offset()
+    }
+
+    /// The segment's index; `None` when it has none, as long as it is not sealed.
+    ///
+    /// # Errors
+    /// When it can't be read or is damaged. What it says of the frames is not checked against them.
+    pub fn index(&self) -> Result<Option<Index>, IndexError> {
+        let length = self.frames.length()?;
+        let Some(index) = Index::open(&|offset, length| self.read(offset, length), length)? else {
+            return Ok(None);
+        };
+        // Bytes that look like an index are one only at the end of the seal that follows the frames.
+        let offset = self.header.encoded_len() as u64 + index.frames_len();
+        let front = self.read(offset, FRAME_HEADER + Seal::index_offset(0))?;
+        let Ok(header) = FrameHeader::decode(&front) else { return Ok(None) };
+        let parts = Seal::lengths(front.get(FRAME_HEADER..).unwrap_or_default());
+        let is_seal = header.is_seal()
+            && header.frame_no == self.header.first_frame + u64::from(index.frames())
+            && offset + header.frame_len() == length
+            && parts.is_ok_and(|(_, index_len)| index_len == index.length() as usize);
+        Ok(is_seal.then_some(index))
+    }
+
+    /// Reads `length` bytes at `offset`, fewer at the end of the file.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, StoreError> {
+        self.frames.read(offset, length)
     }
 
     /// The next frame; `None` at the end or at a torn tail. On a live store a later call may find more. The payload of a

@@ -104,9 +104,10 @@ fn read_leaves(path: &Path, leaves: &mut HashMap<u64, Hash>) -> Result<(), Store
         Err(error) => return Err(error),
     };
     let first = reader.header().first_frame;
-    let before = reader.header().prev_link;
-    if let Some(last) = first.checked_sub(1) {
-        leaves.entry(last).or_insert(before);
+    // Behind a segment without frames the link is that segment's own, which is no leaf.
+    let before = reader.header().previous.filter(|previous| previous.first_frame < first);
+    if let Some(last) = first.checked_sub(1).filter(|_| before.is_some()) {
+        leaves.entry(last).or_insert(reader.header().prev_link);
     }
     loop {
         match reader.next_header() {

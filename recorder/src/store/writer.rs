@@ -11,6 +11,7 @@ use super::directory::SegmentFile;
 use super::format::{
     FRAME_HEADER, FrameKind, MAX_RAW, Previous, Seal, SegmentHeader, frame_flag, segment_flag,
 };
+use super::index::Builder;
 use super::medium::{Files, Medium};
 pub use super::options::{Immutable, Options, Recovery};
 use super::payload::Packer;
@@ -32,6 +33,7 @@ pub struct Writer {
     signer: Signer,
     position: Position,
     tail: Tail,
+    index: Builder,
     tiles: Option<TileWriter>,
     retired: Retired,
     packer: Packer,
@@ -80,6 +82,7 @@ impl Writer {
             signer: Signer::new(key),
             position,
             tail: Tail::new(store, between(files)),
+            index: Builder::new(),
             tiles: None,
             retired: Retired::of(&directory),
             packer,
@@ -177,7 +180,7 @@ impl Writer {
             }
             let draft = Draft::empty(FrameKind::Heartbeat, now, writer.lost_total);
             let nothing = std::mem::take(&mut writer.nothing);
-            let put = writer.put_frame(draft, &nothing);
+            let put = writer.put_frame(draft, &nothing, &[]);
             writer.nothing = nothing;
             writer.sync()?;
             put
@@ -244,18 +247,21 @@ impl Writer {
             inner_root: self.inner.root(),
             ..Draft::empty(kind, input.t_last, self.lost_total)
         };
-        let put = self.put_frame(draft, &payload);
+        let put = self.put_frame(draft, &payload, input.lines);
         self.packer.reuse(payload);
         put
     }
 
     /// Writes the next frame and moves on. The caller syncs before it tells anybody.
-    fn put_frame(&mut self, mut draft: Draft, payload: &[u8]) -> Result<Appended, StoreError> {
+    fn put_frame(&mut self, mut draft: Draft, payload: &[u8], lines: &[u8]) -> Result<Appended, StoreError> {
         let stops = draft.flags & frame_flag::STOP != 0;
         let key = if stops { self.signer.last() } else { self.signer.next(&mut draft.next_pk) };
         let key = key.map_err(|error| self.no_key(&error))?;
         let header = self.position.compose(key, draft, payload, &mut self.frame);
         self.tail.write(&self.frame)?;
+        if !header.is_seal() {
+            self.index.add_frame(&header, lines);
+        }
         let appended = Appended {
             segment: self.tail.name().to_owned(),
             offset: self.tail.length() - header.frame_len(),
@@ -322,10 +328,10 @@ impl Writer {
         self.sync()?;
         let checkpoint = self.sign_checkpoint()?.to_string();
         let mut payload = Vec::new();
-        let seal = Seal { checkpoint: checkpoint.as_bytes(), index: b"" };
+        let seal = Seal { checkpoint: checkpoint.as_bytes(), index: &self.index.finish() };
         seal.encode(&mut payload).map_err(|_| StoreError::Input("its index is longer than a seal may be"))?;
         let draft = Draft { flags, ..Draft::empty(FrameKind::Seal, now, self.lost_total) };
-        self.put_frame(draft, &payload)?;
+        self.put_frame(draft, &payload, &[])?;
         self.sync()?;
         self.tail.seal()
     }

@@ -1,4 +1,4 @@
-//! Checks what a frame holds against what its header says: its events, or the checkpoint in a seal.
+//! Checks what a frame holds against what its header says: its events, or checkpoint and index in a seal.
 
 use super::finding::Kind;
 use crate::chain::checkpoint::Checkpoint;
@@ -6,6 +6,7 @@ use crate::chain::key::OriginPublic;
 use crate::chain::tree::{Frontier, leaf_hash};
 use crate::store::format::{FrameHeader, Seal};
 use crate::store::frames::Frame;
+use crate::store::index::Builder;
 
 /// What is wrong, in a plain sentence.
 pub(super) type Fault = (Kind, String);
@@ -15,6 +16,8 @@ pub(super) type Fault = (Kind, String);
 pub(super) struct Events {
     raw: Vec<u8>,
     tree: Frontier,
+    /// Makes the index of the segment again, from all of its frames.
+    index: Builder,
 }
 
 impl Events {
@@ -36,7 +39,16 @@ impl Events {
             let sentence = "the events are not those that the frame was signed for".to_owned();
             return Err((Kind::InnerRoot, sentence));
         }
+        self.index.add_frame(header, &self.raw);
         Ok(())
+    }
+
+    /// Checks the index of a seal; every frame in front of it must have passed [`check`](Self::check).
+    pub(super) fn check_index(&mut self, seal: &Seal<'_>) -> Result<(), Fault> {
+        if self.index.finish() == seal.index {
+            return Ok(());
+        }
+        Err((Kind::Index, "the index is not the one that the frames give".to_owned()))
     }
 }
 

@@ -60,6 +60,8 @@ pub enum Kind {
     InnerRoot,
     /// Another number of events than stated.
     EventCount,
+    /// An index that does not say what is in the frames: it would hide events from queries.
+    Index,
     /// A counter that went back.
     CounterBack,
     /// A start of the recorder that is left out, comes again, or is none.
@@ -125,6 +127,7 @@ impl Kind {
             | Self::PayloadShape
             | Self::InnerRoot
             | Self::EventCount
+            | Self::Index
             | Self::CounterBack
             | Self::EpochBroken
             | Self::TreeRoot

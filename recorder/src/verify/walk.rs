@@ -78,7 +78,8 @@ pub(super) fn walk(
     let mut frames = Frames::open(path)?;
     let length = frames.length()?;
     let walk = Walk { length, in_front: rules.in_front, ..Walk::default() };
-    let mut walker = Walker { walk, rules, name: name_of(path), events: Events::default(), unlisted: 0 };
+    let (name, has_header) = (name_of(path), header.is_some());
+    let mut walker = Walker { walk, rules, name, events: Events::default(), has_header, unlisted: 0 };
     match header {
         Some(header) => {
             walker.walk.valid_length = header.encoded_len() as u64;
@@ -163,6 +164,7 @@ struct Walker<'a> {
     rules: Rules<'a>,
     name: String,
     events: Events,
+    has_header: bool,
     unlisted: u64,
 }
 
@@ -299,6 +301,10 @@ impl Walker<'_> {
         }
         let seal = contents::seal(frame)?;
         self.walk.checkpoint = Some(contents::checkpoint(&seal, &frame.header, self.rules.key)?);
+        // Behind anything that is wrong the index can't be known, nor without a header that says where the frames begin.
+        if self.has_header && self.walk.findings.is_empty() {
+            return self.events.check_index(&seal);
+        }
         Ok(())
     }
 

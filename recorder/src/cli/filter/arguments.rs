@@ -101,6 +101,8 @@ pub(super) enum Outcome {
 #[derive(Clone, Debug)]
 pub(super) struct PathGlob {
     matcher: GlobMatcher,
+    /// The whole pattern: it begins with `/` or `**/`.
+    pub(super) pattern: String,
     pub(super) literal: String,
 }
 
@@ -169,5 +171,6 @@ fn parse_glob(text: &str) -> Result<PathGlob, String> {
     // Inside of braces and brackets only one of several texts has to be there.
     let has_choice = text.contains(['[', '{']);
     let literal = if has_choice { literal.take(1).next() } else { literal.max_by_key(|part| part.len()) };
-    Ok(PathGlob { matcher: glob.compile_matcher(), literal: literal.unwrap_or_default().to_owned() })
+    let literal = literal.unwrap_or_default().to_owned();
+    Ok(PathGlob { matcher: glob.compile_matcher(), pattern, literal })
 }

@@ -11,7 +11,7 @@ use seccompiler::{
     BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, apply_filter,
 };
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGIO, SIGTERM};
 
 use super::protocol::Answer;
 use crate::daemon::privileges;
@@ -54,8 +54,8 @@ fn try_to() -> std::io::Result<bool> {
     // It writes no file: not even one that it would be handed.
     setrlimit(Resource::Fsize, Rlimit { current: Some(0), maximum: Some(0) })?;
     // The daemon ends the helper by closing the line, when the last segment is sealed. A service manager or a terminal
-    // that signals both must not end it before.
-    for signal in [SIGTERM, SIGINT, SIGHUP] {
+    // that signals both must not end it before. SIGIO belongs to leases.
+    for signal in [SIGTERM, SIGINT, SIGHUP, SIGIO] {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
     let kept = privileges::keep_only(CapabilitySet::LINUX_IMMUTABLE)?;
@@ -80,8 +80,10 @@ fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
     rules.insert(libc::SYS_ioctl, commands.collect::<Result<_, _>>()?);
     // Plain files only: the flags of the call are zero.
     rules.insert(libc::SYS_unlinkat, vec![is(2, 0)?]);
-    // A debug build looks whether what it closes is open (`F_GETFD`).
-    rules.insert(libc::SYS_fcntl, vec![is(1, 1)?]);
+    // Leases, and in a debug build a look whether what is closed is open.
+    let controls = [libc::F_GETFD, libc::F_GETFL, libc::F_SETLEASE];
+    let controls = controls.map(|control| is(1, u64::from(control.unsigned_abs())));
+    rules.insert(libc::SYS_fcntl, controls.into_iter().collect::<Result<_, _>>()?);
     // Last words of a panic.
     rules.insert(libc::SYS_write, vec![is(0, 2)?]);
     let architecture = std::env::consts::ARCH.try_into()?;

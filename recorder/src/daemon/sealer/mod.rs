@@ -5,8 +5,8 @@
 //! It ends when the daemon does. When it ends before, the daemon stops: recording must not go on unprotected.
 
 mod confine;
-mod helper;
 mod protocol;
+mod service;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,11 +19,11 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
 
 use crate::store::medium::{Doomed, FlagError, Flags, Protection};
-pub use helper::run;
 use protocol::{Answer, REPLY, Request};
+pub use service::run;
 
-/// The verb that makes a recorder the helper; hidden, because only a daemon has a use for it.
-pub const VERB: &str = "sealer";
+/// The argument that makes a recorder the helper. Only a daemon has a use for it.
+pub const WORD: &str = "sealer";
 /// How long the helper may take: it waits for nothing but the file system.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -106,7 +106,7 @@ pub fn start_program(program: &Path) -> Result<(Sealer, Process), SealerError> {
     set_socket_timeout(&ours, Timeout::Recv, Some(PATIENCE)).map_err(system)?;
     let mut command = Command::new(program);
     // A process group of its own: Ctrl-C is for the daemon, which still needs the helper for the last segment.
-    command.arg0("recorder").arg(VERB).env_clear().current_dir("/").process_group(0);
+    command.arg0("recorder").arg(WORD).env_clear().current_dir("/").process_group(0);
     command.stdin(Stdio::from(theirs)).stdout(Stdio::null());
     let mut process = Process(command.spawn()?);
     // Closes our copy of the helper's end: its death must show as the end of the line.
@@ -127,12 +127,12 @@ fn system(errno: rustix::io::Errno) -> io::Error {
 }
 
 impl Sealer {
-    fn ask(&self, request: Request<'_>, descriptors: &[BorrowedFd<'_>]) -> Result<(), FlagError> {
+    fn ask(&self, request: Request<'_>, descriptors: &[BorrowedFd<'_>]) -> Result<Answer, FlagError> {
         let answer = protocol::send(self.0.as_fd(), &request.encode(), descriptors)
             .and_then(|()| self.hear())
             .map_err(|error| FlagError::Helper(format!("the sealing helper does not answer: {error}")))?;
         match answer {
-            Answer::Done => Ok(()),
+            Answer::Done | Answer::Held => Ok(answer),
             Answer::System(errno) => Err(FlagError::System(io::Error::from_raw_os_error(errno))),
             refused => Err(FlagError::Helper(format!("the sealing helper refused: {refused}"))),
         }
@@ -154,7 +154,7 @@ impl Sealer {
 
 impl Flags for Sealer {
     fn introduce(&mut self, store: BorrowedFd<'_>) -> Result<(), FlagError> {
-        self.ask(Request::Store, &[store])
+        self.ask(Request::Store, &[store]).map(drop)
     }
 
     fn protect(
@@ -164,10 +164,18 @@ impl Flags for Sealer {
         file: BorrowedFd<'_>,
         protection: Protection,
     ) -> Result<(), FlagError> {
-        self.ask(Request::Protect(protection, name), &[directory, file])
+        let answer = self.ask(Request::Protect(protection, name), &[directory, file])?;
+        if answer == Answer::Held {
+            tracing::error!(
+                file = name,
+                "a complete file of the store is held open for writing by another process; xfs, btrfs and tmpfs let it \
+                 write on: `recorder verify` finds what it does, `recorder query --path` who it is"
+            );
+        }
+        Ok(())
     }
 
     fn remove(&mut self, doomed: Doomed<'_>) -> Result<(), FlagError> {
-        self.ask(Request::Remove(doomed.name), &[doomed.store, doomed.segment, doomed.tombstone])
+        self.ask(Request::Remove(doomed.name), &[doomed.store, doomed.segment, doomed.tombstone]).map(drop)
     }
 }

@@ -86,6 +86,8 @@ pub(super) enum Answer {
     Tombstone,
     /// The helper has no right to set flags.
     NoRight,
+    /// The flag is set, but somebody has the file open for writing or mapped to write.
+    Held,
     /// The helper could not give up what it must not have, for this errno.
     Confine(i32),
 }
@@ -101,7 +103,8 @@ impl Answer {
             Self::Elsewhere => (5, 0),
             Self::NoRight => (6, 0),
             Self::Confine(errno) => (7, errno),
-            Self::Tombstone => (8, 0),
+            Self::Held => (8, 0),
+            Self::Tombstone => (9, 0),
         };
         let [a, b, c, d] = errno.to_le_bytes();
         [word, a, b, c, d]
@@ -119,7 +122,8 @@ impl Answer {
             5 => Self::Elsewhere,
             6 => Self::NoRight,
             7 => Self::Confine(errno),
-            8 => Self::Tombstone,
+            8 => Self::Held,
+            9 => Self::Tombstone,
             _ => return None,
         })
     }
@@ -136,6 +140,7 @@ impl fmt::Display for Answer {
             Self::Elsewhere => f.write_str("the file is not what has that name in the store"),
             Self::Tombstone => f.write_str("no immutable tombstone stands beside the segment"),
             Self::NoRight => f.write_str("it has no CAP_LINUX_IMMUTABLE"),
+            Self::Held => f.write_str("somebody has it open for writing"),
             Self::Confine(errno) => {
                 write!(f, "it can't give up its rights: {}", io::Error::from_raw_os_error(*errno))
             }
@@ -237,12 +242,12 @@ mod tests {
 
     #[test]
     fn answers_come_back_as_they_were() {
-        for word in 0..9 {
+        for word in 0..10 {
             let answer = Answer::decode(&[word, 0, 0, 0, 0]).unwrap();
             assert_eq!(answer.encode(), [word, 0, 0, 0, 0]);
         }
         assert_eq!(Answer::decode(&Answer::System(28).encode()), Some(Answer::System(28)));
-        assert_eq!(Answer::decode(&[9, 0, 0, 0, 0]), None);
+        assert_eq!(Answer::decode(&[10, 0, 0, 0, 0]), None);
         assert_eq!(Answer::decode(&[0]), None);
     }
 }

@@ -1,6 +1,5 @@
 //! What touches the store, what only looks like it, and what is the recorder's own work.
 
-use std::borrow::Cow;
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -15,6 +14,7 @@ const HELPER: ProcessId = ProcessId { pid: 11, ticks: 6 };
 fn guard() -> Guard {
     Guard {
         path: b"/var/log/recorder".to_vec(),
+        checkpoint: [b"/var/lib/recorder/checkpoint".to_vec(), b"/var/lib/recorder/checkpoint.new".to_vec()],
         files: HashSet::from([(7, 100), (7, 101)]),
         recorder: Some(RECORDER),
         helper: Some(HELPER),
@@ -51,6 +51,21 @@ fn is_marked(mut event: Event<'static>) -> bool {
     let marked = event.flags & flag::STORE != 0;
     assert!(touches || !marked);
     marked
+}
+
+#[test]
+fn only_the_recorder_replaces_its_checkpoint_unseen() {
+    let replaces = |by: ProcessId, path: &str, path_to: Option<&str>| {
+        let event = with(event(Kind::FileRename, path), |file| {
+            file.path_to = path_to.map(|path| Cow::Owned(path.as_bytes().to_vec()));
+        });
+        guard().is_checkpoint(&self::by(by, event))
+    };
+    let (newest, beside) = ("/var/lib/recorder/checkpoint", "/var/lib/recorder/checkpoint.new");
+    assert!(replaces(RECORDER, beside, Some(newest)) && replaces(RECORDER, beside, None));
+    assert!(!replaces(HELPER, beside, Some(newest)));
+    assert!(!replaces(RECORDER, newest, Some("/var/lib/recorder/elsewhere")));
+    assert!(!replaces(RECORDER, "/var/lib/recorder/origin.key", None));
 }
 
 const SEGMENT: &str = "/var/log/recorder/seg-0000000000.krl.zst";
@@ -177,7 +192,7 @@ fn a_link_to_the_store_is_followed() {
 fn a_store_is_known_by_its_inodes_from_the_start() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("seg"), "").unwrap();
-    let guard = Guard::new(folder.path(), None, &Procfs::new(Path::new("/proc")));
+    let guard = Guard::new(folder.path(), folder.path(), None, &Procfs::new(Path::new("/proc")));
     assert_eq!(guard.files.len(), 2);
     assert_eq!(guard.recorder.unwrap().pid, std::process::id());
     assert!(!guard.namespaces.is_empty());

@@ -178,6 +178,26 @@ fn the_tree_is_read_with_tiles_and_without_and_behind_damage() {
     assert_ne!(root(&alone, FRAMES).unwrap(), root(&leaves, FRAMES).unwrap());
 }
 
+/// The link of a segment header is the one before it: behind a segment without frames that is no leaf.
+#[test]
+fn recorders_that_wrote_no_frame_are_no_part_of_the_tree() {
+    let scratch = Scratch::new(Immutable::Off);
+    let state = scratch.keep.path().join("state");
+    let options = Options { immutable: Immutable::Off, ..Options::new([1; 16], 0) };
+    for _ in 0..3 {
+        drop(Writer::open(&scratch.store(), &state, options.clone()).unwrap());
+    }
+    let (mut writer, _) = Writer::open(&scratch.store(), &state, options).unwrap();
+    let line = b"{\"seq\":0,\"kind\":\"exec\"}\n";
+    writer.append(&FrameInput { lines: line, ends: &[24], t_first: 0, t_last: 0, lost_total: 0 }).unwrap();
+    let leaves = scratch.leaves();
+    // The newest first: nothing of the segments before was read yet.
+    let hashes = TreeHashes::open(&scratch.store()).unwrap();
+    for frame in [FRAMES, FRAMES - 1] {
+        assert_eq!(hashes.subtree(0, frame).unwrap(), leaves[frame as usize], "{frame}");
+    }
+}
+
 #[test]
 fn what_a_crash_left_is_made_anew() {
     let scratch = Scratch::new(Immutable::Off);

@@ -11,6 +11,7 @@ use rustix::net::sockopt::socket_type;
 
 use super::confine;
 use super::protocol::{self, Answer, Packet, Request};
+use crate::daemon::privileges;
 use crate::store::fixed::is_immutable;
 use crate::store::format::parse_segment_name;
 use crate::store::medium::{Protection, add_flag, remove_protected};
@@ -95,7 +96,10 @@ impl Store {
         if !is_same(&found, &named) || found.st_dev != self.0.st_dev || !self.holds(directory) {
             return Err(Answer::Elsewhere);
         }
-        add_flag(file, protection).map_err(|error| Answer::System(error.raw_os_error().unwrap_or(0)))
+        add_flag(file, protection).map_err(|error| Answer::System(error.raw_os_error().unwrap_or(0)))?;
+        let is_held =
+            protection == Protection::Sealed && privileges::is_held_for_writing(file.as_fd()) == Some(true);
+        if is_held { Err(Answer::Held) } else { Ok(()) }
     }
 
     /// Removes a segment whose tombstone stands beside it and can't be changed any more.

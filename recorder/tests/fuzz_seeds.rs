@@ -1,0 +1,72 @@
+//! The seeds of the fuzz targets are accepted by what they are fed to: fuzzing begins behind the first check.
+//! `UPDATE_GOLDEN=1 cargo test --test fuzz_seeds` makes them anew.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
+
+mod scratch;
+
+use std::path::{Path, PathBuf};
+
+use recorder::chain::checkpoint::Checkpoint;
+use recorder::chain::key::OriginKey;
+use recorder::chain::proof::{inclusion, root};
+use recorder::store::format::{FRAME_HEADER, FrameHeader, Seal, SegmentHeader};
+use recorder::store::payload::unpack;
+use recorder::store::reader::SegmentReader;
+use recorder::store::tree_hashes::TreeHashes;
+use recorder::verify::event::EventProof;
+use scratch::{Scratch, append, frames, segments};
+
+fn seed(target: &str, name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target).join(name)
+}
+
+fn update() {
+    let scratch = Scratch::new();
+    let key = OriginKey::from_seed("example/recorder", &[1; 32]).unwrap();
+    let file = scratch.state().join("origin.key");
+    std::fs::create_dir(scratch.state()).unwrap();
+    std::fs::write(&file, key.to_private_text().as_bytes()).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let mut writer = scratch.writer(1 << 20);
+    append(&mut writer, 3).unwrap();
+    append(&mut writer, 1).unwrap();
+    writer.close(scratch::EPOCH).unwrap();
+    let segment = segments(&scratch.store()).remove(0);
+    let bytes = std::fs::read(&segment).unwrap();
+    let (offset, header) = frames(&segment)[0];
+    let frame = &bytes[offset..offset + usize::try_from(header.frame_len()).unwrap()];
+    let hashes = TreeHashes::open(&scratch.store()).unwrap();
+    let checkpoint = Checkpoint::sign(&key, 3, root(&hashes, 3).unwrap()).unwrap();
+    let first = SegmentReader::open(&segment).unwrap().unwrap().next_frame().unwrap().unwrap();
+    let mut lines = Vec::new();
+    first.decompress(&mut lines).unwrap();
+    let path = inclusion(&hashes, 0, 3).unwrap();
+    let proof = EventProof::make(&header, &lines, 1, path, checkpoint.clone()).unwrap();
+    std::fs::write(seed("segment", "whole"), &bytes).unwrap();
+    std::fs::write(seed("frame", "data"), frame).unwrap();
+    let mut seal = Vec::new();
+    Seal { checkpoint: checkpoint.to_string().as_bytes(), index: b"index" }.encode(&mut seal).unwrap();
+    std::fs::write(seed("frame", "seal"), seal).unwrap();
+    std::fs::write(seed("note", "checkpoint"), checkpoint.to_string()).unwrap();
+    std::fs::write(seed("note", "key"), key.public().to_string()).unwrap();
+    std::fs::write(seed("proof", "event"), proof.to_string()).unwrap();
+    std::fs::write(seed("proof", "tile"), "tile/0/x001/x234/067.p/8").unwrap();
+}
+
+#[test]
+fn seeds_are_accepted() {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        update();
+    }
+    let read = |target, name| std::fs::read(seed(target, name)).unwrap();
+    assert!(SegmentHeader::decode(&read("segment", "whole")).is_ok());
+    let mut reader = SegmentReader::open(&seed("segment", "whole")).unwrap().unwrap();
+    while reader.next_frame().unwrap().is_some() {}
+    assert_eq!(reader.torn(), None);
+    let frame = read("frame", "data");
+    let header = FrameHeader::decode(&frame).unwrap();
+    unpack(&frame[FRAME_HEADER..], header.raw_len, &mut Vec::new()).unwrap();
+    assert!(Seal::decode(&read("frame", "seal")).is_ok());
+    assert!(Checkpoint::parse(&read("note", "checkpoint")).is_ok());
+    assert!(EventProof::parse(&read("proof", "event")).is_ok());
+}
