@@ -1,12 +1,11 @@
 //! The recorder dies at every write, at every sync, and at every byte: what was acknowledged stays, the next start goes
 //! on behind it, and nobody is accused of tampering.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod scratch;
 
-use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use recorder::daemon::about::{Beginning, start};
 use recorder::daemon::control::Shared;
@@ -16,113 +15,19 @@ use recorder::daemon::sink::Sink;
 use recorder::event::{Body, Value};
 use recorder::store::StoreError;
 use recorder::store::format::{SegmentHeader, segment_flag};
-use recorder::store::medium::{Files, Medium};
 use recorder::store::writer::{Options, Recovery, Writer};
 use recorder::verify::finding::Kind;
 use recorder::verify::report::Verdict;
+use scratch::disk::{Disk, Partial, Plan};
 use scratch::{SECOND, Scratch, append, edit, frames, lines, options, segments};
 
-/// Fails the call number `at`; when that is a write, `partial` bytes of it reach the file all the same.
-#[derive(Clone, Copy)]
-struct Plan {
-    at: usize,
-    partial: Partial,
-    /// Every write takes at most so many bytes at once.
-    chunk: usize,
-    /// What the system says.
-    errno: i32,
-}
-
-const ENOSPC: i32 = 28;
 const EIO: i32 = 5;
-
-#[derive(Clone, Copy, Debug)]
-enum Partial {
-    Nothing,
-    OneByte,
-    Half,
-    All,
-}
-
-struct Faulty {
-    files: Files,
-    plan: Plan,
-    calls: Arc<Mutex<usize>>,
-}
-
-impl Faulty {
-    fn fails(&self) -> bool {
-        let mut calls = self.calls.lock().unwrap();
-        *calls += 1;
-        *calls > self.plan.at
-    }
-
-    fn error(&self) -> io::Error {
-        io::Error::from_raw_os_error(self.plan.errno)
-    }
-}
-
-impl Medium for Faulty {
-    fn begin(&mut self, name: &str) -> Result<(), StoreError> {
-        if self.fails() {
-            return Err(StoreError::Io {
-                path: name.into(),
-                action: "making a segment",
-                source: self.error(),
-            });
-        }
-        self.files.begin(name)
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !self.fails() {
-            return self.files.append(&bytes[..bytes.len().min(self.plan.chunk)]);
-        }
-        let reaches = match self.plan.partial {
-            Partial::Nothing => 0,
-            Partial::OneByte => 1,
-            Partial::Half => bytes.len() / 2,
-            Partial::All => bytes.len(),
-        };
-        self.files.append(&bytes[..reaches])?;
-        Err(self.error())
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        if self.fails() { Err(self.error()) } else { self.files.sync() }
-    }
-
-    fn sync_directory(&mut self) -> io::Result<()> {
-        if self.fails() { Err(self.error()) } else { self.files.sync_directory() }
-    }
-
-    fn fix(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        if self.fails() {
-            return Err(StoreError::Io { path: name.into(), action: "writing", source: self.error() });
-        }
-        self.files.fix(name, bytes)
-    }
-
-    fn seal(&mut self, name: &str) -> Result<(), StoreError> {
-        if self.fails() {
-            return Err(StoreError::Io { path: name.into(), action: "sealing", source: self.error() });
-        }
-        self.files.seal(name)
-    }
-
-    fn remove(&mut self, name: &str) -> Result<(), StoreError> {
-        if self.fails() {
-            return Err(StoreError::Io { path: name.into(), action: "removing", source: self.error() });
-        }
-        self.files.remove(name)
-    }
-}
 
 /// Records until the plan strikes; gives the number of acknowledged events, and whether it came to its end.
 fn record(scratch: &Scratch, plan: Plan) -> (u64, bool) {
     let small = Options { segment_bytes: 1_500, ..options() };
-    let calls = Arc::new(Mutex::new(0));
-    let between = |files| -> Box<dyn Medium> { Box::new(Faulty { files, plan, calls }) };
+    let journal = Arc::default();
+    let between = Disk::between(scratch, plan, &journal);
     let Ok((mut writer, recovery)) = Writer::open_on(&scratch.store(), &scratch.state(), small, between)
     else {
         return (0, false);
@@ -160,13 +65,13 @@ fn start_again(scratch: &Scratch, acknowledged: u64, what: &str) -> Recovery {
 
 #[test]
 fn failing_at_every_call_loses_nothing_acknowledged() {
-    for partial in [Partial::Nothing, Partial::OneByte, Partial::Half, Partial::All] {
+    for partial in Partial::EACH {
         for chunk in [usize::MAX, 100] {
             let mut ended = false;
             let mut at = 0;
             while !ended {
                 let scratch = Scratch::new();
-                let plan = Plan { at, partial, chunk, errno: ENOSPC };
+                let plan = Plan { chunk, ..Plan::dies(at, partial) };
                 let (acknowledged, end) = record(&scratch, plan);
                 let recovery =
                     start_again(&scratch, acknowledged, &format!("call {at}, {partial:?}, {chunk}"));
@@ -187,8 +92,7 @@ fn failing_again_and_again_on_the_same_store() {
     let scratch = Scratch::new();
     let mut acknowledged = 0;
     for round in 0..60 {
-        let partial = [Partial::Nothing, Partial::OneByte, Partial::Half, Partial::All][round % 4];
-        let plan = Plan { at: round % 9, partial, chunk: usize::MAX, errno: ENOSPC };
+        let plan = Plan::dies(round % 9, Partial::EACH[round % 4]);
         let (now, _) = record(&scratch, plan);
         acknowledged = acknowledged.max(now);
         let report = scratch.verify();
@@ -201,8 +105,9 @@ fn failing_again_and_again_on_the_same_store() {
 #[test]
 fn why_a_disk_failed_is_in_the_next_start() {
     let scratch = Scratch::new();
-    let plan = Plan { at: 6, partial: Partial::Half, chunk: usize::MAX, errno: EIO };
-    let between = |files| -> Box<dyn Medium> { Box::new(Faulty { files, plan, calls: Arc::default() }) };
+    let plan = Plan { errno: EIO, ..Plan::dies(6, Partial::Half) };
+    let journal = Arc::default();
+    let between = Disk::between(&scratch, plan, &journal);
     let (writer, recovery) = Writer::open_on(&scratch.store(), &scratch.state(), options(), between).unwrap();
     let shared = Shared::new(&scratch.store(), "0", recovery.next_frame);
     let sink = Sink::start(writer, Arc::clone(&shared), || 0).unwrap();

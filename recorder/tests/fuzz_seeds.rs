@@ -47,6 +47,7 @@ fn update() {
     let mut seal = Vec::new();
     Seal { checkpoint: checkpoint.to_string().as_bytes(), index: b"index" }.encode(&mut seal).unwrap();
     std::fs::write(seed("frame", "seal"), seal).unwrap();
+    std::fs::write(seed("index", "lines"), &lines).unwrap();
     std::fs::write(seed("note", "checkpoint"), checkpoint.to_string()).unwrap();
     std::fs::write(seed("note", "key"), key.public().to_string()).unwrap();
     std::fs::write(seed("proof", "event"), proof.to_string()).unwrap();
@@ -67,6 +68,7 @@ fn seeds_are_accepted() {
     let header = FrameHeader::decode(&frame).unwrap();
     unpack(&frame[FRAME_HEADER..], header.raw_len, &mut Vec::new()).unwrap();
     assert!(Seal::decode(&read("frame", "seal")).is_ok());
+    assert_eq!(read("index", "lines").last(), Some(&b'\n'));
     assert!(Checkpoint::parse(&read("note", "checkpoint")).is_ok());
     assert!(EventProof::parse(&read("proof", "event")).is_ok());
 }

@@ -86,6 +86,12 @@ impl Checkpoint {
         Ok(self.note.verify(key)?)
     }
 
+    /// Whether it says nothing but origin, size and root, under one signature.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.note.text().lines().count() == 3 && self.note.signature_count() == 1
+    }
+
     /// When a witness cosigned it, in seconds since 1970; `None` when it didn't.
     ///
     /// # Errors

@@ -104,6 +104,11 @@ impl Note {
         &self.text
     }
 
+    /// Number of its signature lines.
+    pub(super) const fn signature_count(&self) -> usize {
+        self.signatures.len()
+    }
+
     /// Checks that `key` signed the text. Signatures by other keys say nothing and are passed over.
     ///
     /// # Errors

@@ -11,6 +11,8 @@ pub const HEIGHT: u32 = 8;
 pub const WIDTH: u64 = 1 << HEIGHT;
 /// Bytes of a full tile.
 pub const BYTES: usize = WIDTH as usize * HASH;
+/// What a disk writes whole or not at all.
+const BLOCK: usize = 512;
 /// Highest level of tiles that a tree can have: it has fewer than 2^63 leaves.
 pub const MAX_LEVEL: u32 = 7;
 
@@ -129,6 +131,14 @@ impl Tile {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Whether `there` is what a power cut leaves of this tile: each block as it must be, or never written and zeros.
+    #[must_use]
+    pub fn is_begun_by(&self, there: &Self) -> bool {
+        let mut blocks = self.bytes.chunks(BLOCK).zip(there.bytes.chunks(BLOCK));
+        self.id == there.id
+            && blocks.all(|(right, found)| right == found || found.iter().all(|byte| *byte == 0))
     }
 
     /// Its hashes.
@@ -351,5 +361,24 @@ mod tests {
         assert_eq!(tile(TileId::full(0, 1)).subtree(0, 0), None);
         assert_eq!(tile(TileId::full(0, 1)).root(), leaves.subtree(8, 1).unwrap());
         assert_eq!(Tile::from_bytes(0, 0, vec![0; BYTES - 1]), None);
+    }
+
+    #[test]
+    fn a_tile_without_some_of_its_blocks_is_begun_and_any_other_is_not() {
+        let leaves = Leaves::counted(256);
+        let bytes = derive(&leaves, TileId::full(0, 0)).unwrap();
+        let tile = |bytes: &[u8]| Tile::from_bytes(0, 0, bytes.to_vec()).unwrap();
+        let whole = tile(&bytes);
+        assert!(whole.is_begun_by(&whole) && whole.is_begun_by(&tile(&[0; BYTES])));
+        let mut holed = bytes.clone();
+        holed[512..1024].fill(0);
+        assert!(whole.is_begun_by(&tile(&holed)));
+        for (start, end) in [(0, 511), (700, 1100), (BYTES - 8, BYTES)] {
+            let mut changed = bytes.clone();
+            changed[start..end].fill(0);
+            assert!(!whole.is_begun_by(&tile(&changed)), "{start} to {end}");
+        }
+        let elsewhere = Tile::from_bytes(0, 1, bytes).unwrap();
+        assert!(!whole.is_begun_by(&elsewhere));
     }
 }

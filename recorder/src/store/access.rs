@@ -102,7 +102,12 @@ pub(crate) fn make_directory(path: &Path, readers: Option<u32>) -> Result<(), St
         }
         _ => {
             let made = File::open(path).map_err(StoreError::io(path, "opening"))?;
-            share_with_readers(&made, readers).map_err(StoreError::io(path, "setting group and mode"))
+            share_with_readers(&made, readers).map_err(StoreError::io(path, "setting group and mode"))?;
+            // What will be in it is durable only with its own name.
+            let above = path.join("..");
+            File::open(&above)
+                .and_then(|above| above.sync_all())
+                .map_err(StoreError::io(&above, "making the directory durable"))
         }
     }
 }
@@ -170,7 +175,9 @@ fn check_all(lock: &File, directory: &Directory, immutable: Immutable) -> Result
     for path in names.chain(segments.iter().map(|segment| &segment.path)) {
         let file = open_segment(path)?;
         let empty = file.metadata().map_err(StoreError::io(path, "opening"))?.len() == 0;
-        // A crash can leave an empty file whose owner and flags are not set yet; it is set up again when it is used.
+        // A crash can leave an empty file whose owner and flags are not set yet; it is set up again when it is used. In
+        // front of the first segment the same goes for the key.
+        let immutable = if segments.is_empty() { Immutable::Off } else { immutable };
         if !empty {
             // All but the last segment are complete: nothing is ever appended to them.
             let is_complete = *path != origin && segments.last().is_some_and(|last| last.path != *path);

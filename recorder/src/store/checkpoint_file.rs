@@ -14,7 +14,8 @@ use super::{CHECKPOINT_BESIDE, CHECKPOINT_FILE, StoreError};
 use crate::chain::checkpoint::Checkpoint;
 use crate::chain::note::MAX_NOTE;
 
-/// Replaces the checkpoint. Everything it covers must be durable; it need not be itself: an older one is as true.
+/// Replaces the checkpoint. Everything it covers must be durable; it need not be itself: an older one is as true. But no
+/// crash may leave its name without its bytes: the next start would not take that for a checkpoint.
 pub(super) fn replace(state_dir: &Path, checkpoint: &Checkpoint) -> Result<(), StoreError> {
     let path = state_dir.join(CHECKPOINT_FILE);
     let beside = state_dir.join(CHECKPOINT_BESIDE);
@@ -28,7 +29,8 @@ pub(super) fn replace(state_dir: &Path, checkpoint: &Checkpoint) -> Result<(), S
         .open(&beside)
         .and_then(|mut file| {
             share(&file, std::fs::metadata(state_dir)?.gid(), mode)?;
-            file.write_all(checkpoint.to_string().as_bytes())
+            file.write_all(checkpoint.to_string().as_bytes())?;
+            file.sync_data()
         })
         .and_then(|()| std::fs::rename(&beside, &path));
     written.map_err(StoreError::io(&path, "writing the checkpoint"))

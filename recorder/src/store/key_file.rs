@@ -62,8 +62,14 @@ fn origin_name() -> String {
     format!("{}/recorder", if host.is_empty() { "localhost" } else { &host })
 }
 
-/// Writes the public half into the store, or checks that the one there is the same.
-pub(crate) fn publish(key: &OriginPublic, store: &Path, immutable: Immutable) -> Result<(), StoreError> {
+/// Writes the public half into the store, or checks that the one there is the same. `used` says that the store has
+/// segments.
+pub(crate) fn publish(
+    key: &OriginPublic,
+    store: &Path,
+    used: bool,
+    immutable: Immutable,
+) -> Result<(), StoreError> {
     let path = store.join(ORIGIN_FILE);
     let line = format!("{key}\n");
     let opened = OpenOptions::new()
@@ -76,6 +82,11 @@ pub(crate) fn publish(key: &OriginPublic, store: &Path, immutable: Immutable) ->
     let mut file = opened.map_err(StoreError::io(&path, "opening"))?;
     let mut there = Vec::new();
     (&file).take(MAX_KEY).read_to_end(&mut there).map_err(StoreError::io(&path, "reading"))?;
+    if !used && !there.is_empty() && there.iter().all(|byte| *byte == 0) {
+        // A power cut at the very first start left its length, not its bytes.
+        file.set_len(0).map_err(StoreError::io(&path, "writing"))?;
+        there.clear();
+    }
     // A crash may have left the beginning of the line; the rest is appended.
     let Some(rest) = line.as_bytes().strip_prefix(there.as_slice()) else {
         let what = format!(
@@ -84,19 +95,20 @@ pub(crate) fn publish(key: &OriginPublic, store: &Path, immutable: Immutable) ->
         );
         return Err(StoreError::Unusable { path, what });
     };
-    if rest.is_empty() {
-        return Ok(());
-    }
     if there.is_empty() {
         std::fs::metadata(store)
             .and_then(|meta| share(&file, meta.gid(), Mode::from_raw_mode(0o640)))
             .map_err(StoreError::io(&path, "setting group and mode"))?;
-        if immutable == Immutable::Required {
-            make_append_only(&file, &path)?;
-        }
     }
-    file.write_all(rest)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| File::open(store)?.sync_all())
-        .map_err(StoreError::io(&path, "writing"))
+    if !rest.is_empty() {
+        file.write_all(rest)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| File::open(store)?.sync_all())
+            .map_err(StoreError::io(&path, "writing"))?;
+    }
+    // Only when its bytes are durable: what a crash leaves can be written again.
+    match immutable {
+        Immutable::Required => make_append_only(&file, &path),
+        Immutable::Off => Ok(()),
+    }
 }

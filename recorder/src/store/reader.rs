@@ -26,7 +26,8 @@ impl SegmentReader {
     /// When it can't be read or does not begin with a segment header.
     pub fn open(path: &Path) -> Result<Option<Self>, StoreError> {
         let mut frames = Frames::open(path)?;
-        let bytes = frames.read(0, MAX_SEGMENT_HEADER)?;
+        // One more, to tell the beginning of a longer file from the torn header that a crash leaves.
+        let bytes = frames.read(0, MAX_SEGMENT_HEADER + 1)?;
         match SegmentHeader::decode(&bytes) {
             Ok(header) => {
                 frames.seek(header.encoded_len() as u64);

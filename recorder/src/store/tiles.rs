@@ -134,11 +134,21 @@ impl TileWriter {
         immutable: Immutable,
         medium: &mut dyn Medium,
     ) -> Result<(Self, Option<String>), StoreError> {
-        let hashes = TreeHashes::open(store)?;
         let (size, expected) = (tree.size(), tree.root());
         let mut writer = Self { builder: None, full: Vec::new() };
-        let why = match root(&hashes, size) {
-            Ok(found) if found == expected => writer.rebuild(&hashes, size, immutable, medium)?,
+        let mut hashes = TreeHashes::open(store)?;
+        let mut found = root(&hashes, size);
+        // A power cut can leave a tile of the right length whose blocks were not all written.
+        let distrusted = found.as_ref().is_ok_and(|found| *found != expected);
+        if distrusted {
+            hashes = TreeHashes::without_tiles(store)?;
+            found = root(&hashes, size);
+        }
+        let why = match found {
+            Ok(found) if found == expected => {
+                let right = Right { hashes: &hashes, tiles: Tiles::of(store), distrusted, immutable };
+                right.rebuild(size, medium)?
+            }
             Ok(_) => Some("tiles and frames together do not give the root of the tree".to_owned()),
             Err(error) => Some(error.to_string()),
         };
@@ -146,35 +156,6 @@ impl TileWriter {
             writer.builder = Some(TileBuilder::resume(size, &hashes)?);
         }
         Ok((writer, why.map(|why| format!("{}: no tiles are kept: {why}", store.display()))))
-    }
-
-    /// Makes the full tiles that are missing or unfinished; says which one does not fit those above it.
-    fn rebuild(
-        &self,
-        hashes: &TreeHashes,
-        size: u64,
-        immutable: Immutable,
-        medium: &mut dyn Medium,
-    ) -> Result<Option<String>, StoreError> {
-        let tiles = hashes.tiles();
-        for id in TileId::of_tree(size).filter(TileId::is_full) {
-            if tiles.is_finished(id, immutable)? {
-                continue;
-            }
-            let bytes = derive(hashes, id)?;
-            let above = HEIGHT * (id.level() + 1);
-            let tile = Tile::from_bytes(id.level(), id.index(), bytes);
-            let Some(tile) =
-                tile.filter(|tile| hashes.subtree(above, id.index()).is_ok_and(|hash| hash == tile.root()))
-            else {
-                return Ok(Some(format!("{} can't be made anew from the frames", id.path())));
-            };
-            match medium.fix(&id.path(), tile.bytes()) {
-                Err(error @ StoreError::Unusable { .. }) => return Ok(Some(error.to_string())),
-                fixed => fixed?,
-            }
-        }
-        Ok(None)
     }
 
     /// Whether tiles are written at all.
@@ -199,6 +180,47 @@ impl TileWriter {
             medium.fix(&tile.id().path(), tile.bytes())?;
         }
         Ok(())
+    }
+}
+
+/// What the full tiles must be.
+struct Right<'a> {
+    hashes: &'a TreeHashes,
+    tiles: Tiles,
+    /// Whether tiles that look finished may not be.
+    distrusted: bool,
+    immutable: Immutable,
+}
+
+impl Right<'_> {
+    /// Makes the full tiles that are missing or unfinished; says which one does not fit those above it, or the frames.
+    fn rebuild(&self, size: u64, medium: &mut dyn Medium) -> Result<Option<String>, StoreError> {
+        for id in TileId::of_tree(size).filter(TileId::is_full) {
+            let finished = self.tiles.is_finished(id, self.immutable)?;
+            if finished && !self.distrusted {
+                continue;
+            }
+            let bytes = derive(self.hashes, id)?;
+            let above = HEIGHT * (id.level() + 1);
+            let fits =
+                |tile: &Tile| self.hashes.subtree(above, id.index()).is_ok_and(|hash| hash == tile.root());
+            let Some(tile) = Tile::from_bytes(id.level(), id.index(), bytes).filter(fits) else {
+                return Ok(Some(format!("{} can't be made anew from the frames", id.path())));
+            };
+            let there = if finished { self.tiles.read(id)? } else { None };
+            match there {
+                Some(there) if there == tile => continue,
+                Some(there) if !tile.is_begun_by(&there) => {
+                    return Ok(Some(format!("{} has other hashes than the frames give", id.path())));
+                }
+                _ => {}
+            }
+            match medium.fix(&id.path(), tile.bytes()) {
+                Err(error @ StoreError::Unusable { .. }) => return Ok(Some(error.to_string())),
+                fixed => fixed?,
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -51,11 +51,6 @@ impl TreeHashes {
         Ok(Self { tiles: None, ..Self::open(store)? })
     }
 
-    /// The tiles that are asked first.
-    pub(super) fn tiles(&self) -> Tiles {
-        Tiles::of(self.directory.path())
-    }
-
     /// Hash of a subtree out of its tile; `None` when there is no such tile.
     fn in_tile(&self, level: u32, index: u64) -> Option<Hash> {
         let tiles = self.tiles.as_ref()?;

@@ -65,9 +65,9 @@ impl Writer {
         between: impl FnOnce(Files) -> Box<dyn Medium>,
     ) -> Result<(Self, Recovery), StoreError> {
         let (lock, directory, mended) = access::prepare(store, state_dir, &options)?;
-        let key =
-            key_file::load_or_make(state_dir, store, !directory.segments().is_empty(), options.readers)?;
-        key_file::publish(key.public(), store, options.immutable)?;
+        let used = !directory.segments().is_empty();
+        let key = key_file::load_or_make(state_dir, store, used, options.readers)?;
+        key_file::publish(key.public(), store, used, options.immutable)?;
         let found = recovery::recover(&directory, key.public())?;
         recovery::check_size(state_dir, store, key.public(), found.position.next_frame())?;
         let files = Files::new(lock.directory(store)?, store.to_owned(), options.immutable);

@@ -68,6 +68,9 @@ pub(super) fn checkpoint(
     let said = Checkpoint::parse(seal.checkpoint)
         .and_then(|said| key.map_or(Ok(()), |key| said.verify(key)).map(|()| said))
         .map_err(|why| wrong(format!("its checkpoint does not hold: {why}")))?;
+    if !said.is_bare() {
+        return Err(wrong("its checkpoint says more than a recorder writes".to_owned()));
+    }
     if said.size() == header.frame_no {
         return Ok(said);
     }

@@ -1,5 +1,7 @@
 //! Checks each segment against its neighbours: nothing missing, swapped, cut or changed between them.
 
+use std::collections::BTreeSet;
+
 use super::finding::{Finding, Kind};
 use super::segment::Segment;
 use super::tree::Tree;
@@ -23,12 +25,24 @@ pub(super) struct Joint<'a> {
     /// Lost events of the current start.
     lost: u64,
     not_append_only: u64,
+    /// The keys that starts of the recorder announced.
+    start_keys: BTreeSet<Hash>,
 }
 
 impl<'a> Joint<'a> {
     /// In front of the first segment.
     pub(super) const fn new(tree: Tree<'a>) -> Self {
-        Self { number: 0, tree, end: None, epoch: 0, lost_before: 0, lost: 0, not_append_only: 0 }
+        let end = Some(Expected::at_the_beginning());
+        Self {
+            number: 0,
+            tree,
+            end,
+            epoch: 0,
+            lost_before: 0,
+            lost: 0,
+            not_append_only: 0,
+            start_keys: BTreeSet::new(),
+        }
     }
 
     /// Takes up the next segment behind `before`; adds what it finds to either.
@@ -45,14 +59,18 @@ impl<'a> Joint<'a> {
                 segment
                     .find(Kind::SegmentOrder, "the segment is there a second time, or too late".to_owned());
             }
-            if header.segment_no == expected {
-                self.check_start(before.is_some(), segment, &header);
-                if let Some(before) = before {
-                    self.check_joint(before, segment, &header);
-                }
+            if header.segment_no != expected {
+                self.tree.lose();
+            } else {
+                self.check_start(before.as_deref(), segment, &header);
+                self.check_joint(before, segment, &header);
             }
             self.number = header.segment_no;
             self.not_append_only += u64::from(header.flags & segment_flag::NOT_APPEND_ONLY != 0);
+            if header.starts_epoch() && !self.start_keys.insert(header.next_pk) {
+                let sentence = "the recorder starts with the one-time key of an earlier start".to_owned();
+                segment.find(Kind::EpochBroken, sentence);
+            }
             if header.epoch != self.epoch {
                 self.lost_before += self.lost;
                 self.lost = 0;
@@ -61,6 +79,11 @@ impl<'a> Joint<'a> {
         }
         self.number = self.number.saturating_add(1);
         self.follow(segment);
+        if !segment.is_genuine() {
+            // What is in a segment of somebody else does not speak against the next one.
+            self.end = None;
+            self.tree.lose();
+        }
     }
 
     /// Keeps the tree and the loss counter going.
@@ -90,8 +113,8 @@ impl<'a> Joint<'a> {
 
     /// Checks who signed the header: the origin key where the recorder started, else the key that the seal before it
     /// announced.
-    fn check_start(&self, has_before: bool, segment: &mut Segment<'_>, header: &SegmentHeader) {
-        let known = has_before || header.segment_no == 0;
+    fn check_start(&self, before: Option<&Segment<'_>>, segment: &mut Segment<'_>, header: &SegmentHeader) {
+        let known = before.is_some() || header.segment_no == 0;
         let starts = header.epoch == self.epoch.saturating_add(1);
         if known && (header.starts_epoch() != starts || (!starts && header.epoch != self.epoch)) {
             let sentence = format!(
@@ -100,7 +123,11 @@ impl<'a> Joint<'a> {
             );
             segment.find(Kind::EpochBroken, sentence);
         }
-        let key = self.end.and_then(|end| end.key).filter(|_| !header.starts_epoch());
+        // Where the segment before is cut, the key that was announced for this one is not there any more.
+        let is_announced = before.is_none_or(|before| {
+            before.walk.as_ref().is_some_and(|walk| walk.ended || is_as_stated(walk, header))
+        });
+        let key = self.end.and_then(|end| end.key).filter(|_| !header.starts_epoch() && is_announced);
         let genuine = |key| once::verifies(&key, Domain::Segment, &header.signed(), &header.signature);
         if !key.is_none_or(genuine) {
             let sentence =
@@ -109,29 +136,42 @@ impl<'a> Joint<'a> {
         }
     }
 
-    fn check_joint(&mut self, before: &mut Segment<'_>, segment: &mut Segment<'_>, header: &SegmentHeader) {
-        let Some(previous) = header.previous else { return };
-        if (previous.first_frame, previous.attempt) != (before.file.first_frame, before.file.attempt) {
-            let sentence = "the segment was not made behind the one that is in front of it".to_owned();
-            segment.find(Kind::SegmentOrder, sentence);
-            return;
+    /// Checks that a segment goes on where the log in front of it ends; the first one, where there is none.
+    fn check_joint(
+        &mut self,
+        before: Option<&mut Segment<'_>>,
+        segment: &mut Segment<'_>,
+        header: &SegmentHeader,
+    ) {
+        let behind_removed = before.as_ref().is_some_and(|before| before.removed);
+        if let (Some(before), Some(previous)) = (before, header.previous) {
+            if (previous.first_frame, previous.attempt) != (before.file.first_frame, before.file.attempt) {
+                let sentence = "the segment was not made behind the one that is in front of it".to_owned();
+                segment.find(Kind::SegmentOrder, sentence);
+                return;
+            }
+            // What somebody else says does not speak against the segment before.
+            if let Some(walk) = before.walk.take_if(|_| segment.is_genuine()) {
+                if before.removed {
+                    check_removed_end(before, !header.starts_epoch());
+                } else {
+                    check_end(before, &walk, &previous, !header.starts_epoch());
+                }
+                before.walk = Some(walk);
+            }
         }
-        if let Some(tree) = self.tree.now().filter(|tree| **tree != header.tree) {
+        // Where frames are missing in front of it, its tree can't be checked.
+        let end = self.end.map_or(header.first_frame, |end| end.frame_no);
+        let checked = self.tree.now().filter(|tree| **tree != header.tree && end == header.first_frame);
+        if let Some(tree) = checked {
             let size = tree.size();
-            if before.removed {
+            if behind_removed {
                 self.tree.tiles_are_wrong(size);
             } else {
                 let sentence = format!("the tree over {size} frames is not the one that the header states");
                 segment.find(Kind::TreeRoot, sentence);
             }
         }
-        let Some(walk) = before.walk.take() else { return };
-        if before.removed {
-            check_removed_end(before, header.epoch == self.epoch);
-        } else {
-            check_end(before, &walk, &previous, header.epoch == self.epoch);
-        }
-        before.walk = Some(walk);
         if let Some(end) = self.end {
             check_position(segment, &end, header);
         }
@@ -155,8 +195,9 @@ impl<'a> Joint<'a> {
         let Some((last, walk)) = last.and_then(|last| last.walk.take().map(|walk| (last, walk))) else {
             return Ending { lost, compared, findings };
         };
-        match walk.torn {
-            Some(torn) if torn.length > 0 => {
+        // A segment without a byte ends nothing: the log has its end in front of it, or none.
+        match walk.torn.filter(|torn| torn.length > 0) {
+            Some(torn) => {
                 let sentence = format!(
                     "{} bytes of a frame that was never acknowledged: a crash, a frame being written at this moment, or a cut",
                     torn.length
@@ -168,7 +209,7 @@ impl<'a> Joint<'a> {
                                 cut off; only an anchor can tell";
                 findings.push(Finding::new(Kind::NoEnd, sentence).in_segment(&last.name));
             }
-            Some(_) | None => {}
+            None => {}
         }
         last.walk = Some(walk);
         Ending { lost, compared, findings }
@@ -183,6 +224,13 @@ pub(super) struct Ending {
     pub compared: bool,
     /// What was found.
     pub findings: Vec<Finding>,
+}
+
+/// Whether a segment has the length and the digest that the next one states.
+fn is_as_stated(walk: &Walk, next: &SegmentHeader) -> bool {
+    next.previous.is_some_and(|stated| {
+        walk.length == stated.length && walk.sha256.is_none_or(|sha256| sha256 == stated.sha256)
+    })
 }
 
 /// Checks the end of a segment against what the next one says about it.

@@ -178,6 +178,10 @@ fn trusted_key(
             findings.push(Finding::new(Kind::OriginReplaced, sentence));
         }
         (Ok(beside), None) => return Some(beside),
+        (Err(StoreError::Key { .. }), None) if directory.segments().is_empty() => {
+            let sentence = "origin.pub is not whole and nothing was recorded: the first start was cut short";
+            findings.push(Finding::new(Kind::Unreadable, sentence));
+        }
         (Err(StoreError::Key { source, .. }), _) => {
             findings.push(Finding::new(Kind::OriginReplaced, format!("origin.pub is not a key: {source}")));
         }

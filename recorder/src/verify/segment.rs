@@ -151,7 +151,13 @@ impl<'a> Segment<'a> {
         begins <= rules.until && ends >= rules.since
     }
 
-    /// Whether anything about it is other than it must be.
+    /// Whether its header is signed by the key that it must be, as far as that can be known.
+    pub(super) fn is_genuine(&self) -> bool {
+        let forged = |kind| matches!(kind, Kind::ForeignSegment | Kind::SegmentSignature);
+        self.findings.iter().all(|finding| !forged(finding.kind))
+    }
+
+    /// Whether nothing about it is other than it must be.
     pub(super) fn is_whole(&self) -> bool {
         self.findings.is_empty() && self.walk.as_ref().is_none_or(|walk| walk.findings.is_empty())
     }

@@ -52,15 +52,19 @@ impl<'a> Tree<'a> {
         self.now.as_ref()
     }
 
-    /// A segment that is not walked, or not there: the tree goes on with what the next header says of it.
+    /// Frames that are not walked, or not there: the tree goes on with what the next header says of it.
     pub(super) fn lose(&mut self) {
         (self.now, self.builder, self.whole) = (None, None, false);
     }
 
-    /// Takes up a segment's frames behind the tree that its header states.
+    /// Takes up a segment's frames; behind the tree that its header states where frames in front of it are missing.
     pub(super) fn follow(&mut self, stated: &Frontier, leaves: &[Option<Hash>], segment: &mut Segment<'_>) {
         let said = segment.walk.as_ref().and_then(|walk| walk.checkpoint.clone());
-        let mut tree = stated.clone();
+        if self.now.as_ref() != Some(stated) && segment.is_genuine() {
+            self.lose();
+        }
+        // Where all frames in front were met, they count, and not what somebody says.
+        let mut tree = self.now.take().unwrap_or_else(|| stated.clone());
         self.compare(&tree);
         for leaf in leaves {
             if let Some(said) =
@@ -127,6 +131,11 @@ impl<'a> Tree<'a> {
         self.listed.remove(&tile.id());
         let (kind, sentence) = match self.tiles.read(tile.id()) {
             Ok(Some(there)) if there == *tile => return,
+            Ok(Some(there)) if tile.is_begun_by(&there) => {
+                let sentence =
+                    "blocks of it were never written; the next start of the recorder makes it anew";
+                (Kind::TileUnfinished, sentence.to_owned())
+            }
             Ok(Some(_)) => (Kind::TileWrong, "it has other hashes than the frames give".to_owned()),
             Ok(None) => {
                 (Kind::TileUnfinished, "it is missing; the next start of the recorder makes it".to_owned())

@@ -136,6 +136,12 @@ pub(super) struct Expected {
 }
 
 impl Expected {
+    /// In front of everything. No key is announced there: only a start of the recorder, which the origin key signs, can
+    /// follow.
+    pub(super) const fn at_the_beginning() -> Self {
+        Self { frame_no: 0, first_seq: 0, prev_link: [0; 32], epoch: 0, lost_total: 0, key: Some([0; 32]) }
+    }
+
     fn after_header(header: &SegmentHeader) -> Self {
         Self {
             frame_no: header.first_frame,
@@ -359,8 +365,17 @@ impl Walker<'_> {
         }
         match (self.walk.end, next) {
             (Some(expected), Some(next)) if next.frame_no > expected.frame_no => Kind::FrameHeader,
-            (_, None) if begun.starts_with(&FrameHeader::pattern()) => Kind::FrameHeader,
+            (_, None) if begun.starts_with(&FrameHeader::pattern()) || was_a_frame(begun) => {
+                Kind::FrameHeader
+            }
             _ => Kind::UncoveredBytes,
         }
     }
+}
+
+/// Whether bytes are a frame header but for the first ones, which are the same in each.
+fn was_a_frame(begun: &[u8]) -> bool {
+    let mut mended = FrameHeader::pattern();
+    mended.extend(begun.iter().skip(mended.len()));
+    FrameHeader::decode(&mended).is_ok()
 }

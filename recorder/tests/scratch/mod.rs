@@ -1,6 +1,7 @@
 //! A scratch store for the tests of the evidence: filled through the real writer, on plain files.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod disk;
 pub mod forge;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +31,17 @@ impl Scratch {
         Self { keep: keep.unwrap() }
     }
 
+    /// The same store and state once more, with the same modes.
+    pub fn copy(&self) -> Self {
+        let copy = Self::new();
+        for (from, to) in [(self.store(), copy.store()), (self.state(), copy.state())] {
+            if from.exists() {
+                copy_all(&from, &to);
+            }
+        }
+        copy
+    }
+
     pub fn store(&self) -> PathBuf {
         self.keep.path().join("store")
     }
@@ -56,6 +68,20 @@ impl Scratch {
 
     pub fn verify_with(&self, options: &VerifyOptions) -> Report {
         verify(&self.store(), options, &mut |_| {}).unwrap()
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type().unwrap().is_dir() {
+            copy_all(&from, &to);
+        } else {
+            std::fs::copy(&from, &to).unwrap();
+        }
     }
 }
 

@@ -224,10 +224,28 @@ fn without_its_tree_a_store_keeps_no_tiles_and_says_so() {
     scratch.open();
     fs::write(scratch.tile(1), [7; 8192]).unwrap();
     let (mut writer, why) = scratch.open();
-    assert!(why.unwrap().contains("do not give the root of the tree"));
+    assert!(why.unwrap().contains("tile/0/001 has other hashes than the frames give"));
     (0..300).for_each(|_| writer.push([1; 32]));
     writer.flush(&mut scratch.files()).unwrap();
     assert_eq!(Tiles::of(&scratch.store()).list().unwrap().tiles.len(), 2);
+    // A tree that neither tiles nor frames give.
+    let mut other = Frontier::new();
+    (0..FRAMES).for_each(|_| other.push([1; 32]));
+    let opened = TileWriter::open(&scratch.store(), &other, Immutable::Off, &mut scratch.files());
+    assert!(opened.unwrap().1.unwrap().contains("do not give the root of the tree"));
+}
+
+#[test]
+fn a_tile_whose_blocks_were_not_all_written_is_made_anew() {
+    let scratch = Scratch::new(Immutable::Off);
+    scratch.open();
+    for hole in [0..512, 1024..4096, 0..8192] {
+        let mut bytes = fs::read(scratch.tile(1)).unwrap();
+        bytes[hole].fill(0);
+        fs::write(scratch.tile(1), bytes).unwrap();
+        assert_eq!(scratch.open().1, None);
+        scratch.check();
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::store::StoreError;
-use crate::store::format::{Previous, SegmentHeader};
+use crate::store::format::{MAX_FRAME, Previous, SegmentHeader};
 use crate::store::medium::Medium;
 
 /// The end of the log on disk.
@@ -19,6 +19,8 @@ pub(super) struct Tail {
     first_frame: u64,
     created: i64,
     length: u64,
+    /// Bytes of them that are not durable yet.
+    unsynced: u64,
     hash: Sha256,
 }
 
@@ -34,6 +36,7 @@ impl Tail {
             first_frame: 0,
             created: 0,
             length: 0,
+            unsynced: 0,
             hash: Sha256::new(),
         }
     }
@@ -41,7 +44,7 @@ impl Tail {
     /// Says which segment comes next.
     pub(super) fn place(&mut self, number: u32, attempt: u16, created: i64) {
         (self.number, self.attempt, self.created) = (number, attempt, created);
-        self.length = 0;
+        (self.length, self.unsynced) = (0, 0);
         self.hash = Sha256::new();
     }
 
@@ -102,8 +105,12 @@ impl Tail {
         Previous { first_frame, attempt, length, valid_length: length, sha256 }
     }
 
-    /// One write for all bytes, as long as the system takes them at once.
+    /// One write for all bytes, as long as the system takes them at once. What is not durable stays shorter than the
+    /// longest frame: a torn tail can't be longer.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.unsynced > 0 && self.unsynced.saturating_add(bytes.len() as u64) > MAX_FRAME {
+            self.sync()?;
+        }
         let failed = |action| StoreError::io(&self.store.join(&self.name), action);
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -116,12 +123,15 @@ impl Tail {
         }
         self.hash.update(bytes);
         self.length += bytes.len() as u64;
+        self.unsynced += bytes.len() as u64;
         Ok(())
     }
 
     /// Makes what was written durable.
     pub(super) fn sync(&mut self) -> Result<(), StoreError> {
         let path = self.store.join(&self.name);
-        self.medium.sync().map_err(StoreError::io(&path, "making a frame durable"))
+        self.medium.sync().map_err(StoreError::io(&path, "making a frame durable"))?;
+        self.unsynced = 0;
+        Ok(())
     }
 }
