@@ -13,7 +13,7 @@ use recorder::chain::key::{Domain, OriginKey};
 use recorder::chain::once::OneTimeKey;
 use recorder::chain::tree::leaf_hash;
 use recorder::store::StoreError;
-use recorder::store::format::{FRAME_HEADER, FrameHeader, SegmentHeader};
+use recorder::store::format::{FRAME_HEADER, SegmentHeader};
 use recorder::store::writer::{Options, Writer};
 use scratch::stranger::Stranger;
 use scratch::{EPOCH, SECOND, Scratch, append, edit, frames, options, segments};
