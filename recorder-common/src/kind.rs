@@ -96,6 +96,9 @@ kinds! {
     // 83: hook_dead
     /// The configuration in force.
     Config = 84 "config",
+    // 85 and 86: checkpoint, receipt
+    /// A segment is removed under the retention in force.
+    Tombstone = 87 "tombstone",
 }
 
 impl Kind {

@@ -145,6 +145,10 @@ impl Medium for NoSync {
     fn seal(&mut self, name: &str) -> Result<(), StoreError> {
         self.0.seal(name)
     }
+
+    fn remove(&mut self, name: &str) -> Result<(), StoreError> {
+        self.0.remove(name)
+    }
 }
 
 /// Writes the store; every command is another process with another file.

@@ -174,6 +174,10 @@ impl Medium for Discard {
     fn seal(&mut self, _name: &str) -> Result<(), StoreError> {
         Ok(())
     }
+
+    fn remove(&mut self, _name: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 fn write(store: &Path, events: u64, lines: &Lines, discard: bool) -> Result<Spent> {

@@ -8,10 +8,11 @@ mod tests;
 
 pub use error::ConfigError;
 pub use origin::{Origin, Origins, Setting};
-pub use quantity::{Period, Size};
+pub use quantity::{Limit, Period, Size};
 
-use crate::daemon::control::state_directory;
+use crate::daemon::control::{Retention, state_directory};
 use crate::redact::pattern::Patterns;
+use crate::store::retention::{Hold, Policy};
 use crate::store::writer::Immutable;
 use globset::{Glob, GlobBuilder};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,9 @@ use std::path::{Path, PathBuf};
 
 /// Where the configuration is when nobody names a file. Drop-ins are in the folder of the same name plus `.d`.
 pub const DEFAULT_FILE: &str = "/etc/recorder/recorder.toml";
+
+/// Most ranges that are held; each removal tells all of them.
+const MAX_HOLDS: usize = 64;
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +52,12 @@ pub struct Store {
     pub segment_age: Period,
     /// Whether files must carry the append-only flag.
     pub immutable: Switch,
+    /// Segments that ended longer ago are removed.
+    pub keep_age: Limit<Period>,
+    /// The oldest segments are removed while all together are larger.
+    pub keep_size: Limit<Size>,
+    /// Ranges of time whose segments stay all the same.
+    pub hold: Vec<Hold>,
 }
 
 /// Section `[capture]`.
@@ -102,6 +112,9 @@ impl Default for Store {
             segment_size: Size::mebibytes(64),
             segment_age: Period::hours(1),
             immutable: Switch::On,
+            keep_age: Limit::Off,
+            keep_size: Limit::Off,
+            hold: Vec::new(),
         }
     }
 }
@@ -169,6 +182,7 @@ impl Config {
         if store.segment_age < Period::minutes(1) || store.segment_age > Period::hours(24 * 7) {
             return Err(("store.segment_age", format!("{} is not between 1m and 7 days", store.segment_age)));
         }
+        store.judge_retention()?;
         for (key, size) in
             [("capture.ring_critical", capture.ring_critical), ("capture.ring_files", capture.ring_files)]
         {
@@ -181,6 +195,44 @@ impl Config {
             glob(pattern).map_err(|error| ("capture.exclude", error.to_string()))?;
         }
         Patterns::compile(&redact.patterns).map_err(|error| ("redact.patterns", error.to_string()))?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// What is kept, for the writer.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        Policy {
+            keep_age_ns: self.keep_age.get().map(Period::nanoseconds),
+            keep_bytes: self.keep_size.get().map(Size::bytes),
+            holds: self.hold.clone(),
+        }
+    }
+
+    /// What is kept, for `status`.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        Retention {
+            keep_age: self.keep_age.get().map(String::from),
+            keep_size: self.keep_size.get().map(String::from),
+            hold: self.hold.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn judge_retention(&self) -> Result<(), (&'static str, String)> {
+        if let Some(age) = self.keep_age.get().filter(|age| *age < Period::hours(1)) {
+            return Err(("store.keep_age", format!("{age} is less than 1h")));
+        }
+        let two = self.segment_size.bytes().saturating_mul(2);
+        if let Some(size) = self.keep_size.get().filter(|size| size.bytes() < two) {
+            let message =
+                format!("{size} is less than two segments (store.segment_size is {})", self.segment_size);
+            return Err(("store.keep_size", message));
+        }
+        if self.hold.len() > MAX_HOLDS {
+            return Err(("store.hold", format!("more than {MAX_HOLDS} ranges")));
+        }
         Ok(())
     }
 }

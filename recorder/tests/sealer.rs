@@ -9,10 +9,10 @@ use std::process::{Command, Stdio};
 
 use recorder::daemon::sealer::{Process, Sealer, SealerError, start_program};
 use recorder::store::StoreError;
-use recorder::store::medium::{FlagError, Flags as _, Protection};
+use recorder::store::medium::{Doomed, FlagError, Flags as _, Protection};
 use recorder::store::writer::{Options, Writer};
 use recorder::store::{FrameInput, medium::Medium};
-use rustix::fs::{IFlags, ioctl_getflags};
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use rustix::process::{Pid, Signal, kill_process};
 
 const RECORDER: &str = env!("CARGO_BIN_EXE_recorder");
@@ -163,6 +163,52 @@ fn it_refuses_whatever_is_not_a_file_of_the_store() {
     }
     // It still serves.
     sealer.protect(store.as_fd(), "inside", inside.as_fd(), Protection::Sealed).unwrap();
+}
+
+const SEGMENT: &str = "seg-0000000000.krl.zst";
+const TOMBSTONE: &str = "seg-0000000000.tomb";
+
+/// Asks the helper to remove `name`, with these files as segment and tombstone.
+fn remove(sealer: &mut Sealer, store: &File, name: &str, files: (&File, &File)) -> Result<(), FlagError> {
+    let (segment, tombstone) = (files.0.as_fd(), files.1.as_fd());
+    sealer.remove(Doomed { store: store.as_fd(), name, segment, tombstone })
+}
+
+#[test]
+fn it_removes_a_segment_whose_tombstone_stays_and_nothing_else() {
+    let Some(scratch) = Scratch::new() else { return };
+    let (mut sealer, process, store) = scratch.helper();
+    let segment = scratch.make(&format!("store/{SEGMENT}"));
+    let tombstone = scratch.make(&format!("store/{TOMBSTONE}"));
+    let (other, outside) = (scratch.make("store/origin.pub"), scratch.make(SEGMENT));
+    sealer.protect(store.as_fd(), SEGMENT, segment.as_fd(), Protection::AppendOnly).unwrap();
+    sealer.protect(store.as_fd(), SEGMENT, segment.as_fd(), Protection::Sealed).unwrap();
+    ioctl_setflags(&store, ioctl_getflags(&store).unwrap() | IFlags::APPEND).unwrap();
+    let above = File::open(scratch.path()).unwrap();
+    let refused = |sealer: &mut Sealer, store: &File, name: &str, files: (&File, &File)| {
+        let error = remove(sealer, store, name, files).unwrap_err();
+        assert!(matches!(error, FlagError::Helper(_)), "{error}");
+    };
+    // A tombstone that could still be changed or taken away, or none.
+    refused(&mut sealer, &store, SEGMENT, (&segment, &tombstone));
+    sealer.protect(store.as_fd(), TOMBSTONE, tombstone.as_fd(), Protection::Sealed).unwrap();
+    refused(&mut sealer, &store, SEGMENT, (&segment, &other));
+    refused(&mut sealer, &store, SEGMENT, (&segment, &segment));
+    // What is no segment, not this one, or elsewhere.
+    refused(&mut sealer, &store, "origin.pub", (&other, &tombstone));
+    refused(&mut sealer, &store, TOMBSTONE, (&tombstone, &tombstone));
+    refused(&mut sealer, &store, SEGMENT, (&other, &tombstone));
+    refused(&mut sealer, &store, "seg-0000000001.krl.zst", (&segment, &tombstone));
+    refused(&mut sealer, &above, SEGMENT, (&outside, &tombstone));
+    assert_eq!(flags(&segment), IFlags::APPEND | IFlags::IMMUTABLE);
+    assert_eq!((flags(&store), flags(&tombstone)), (IFlags::APPEND, IFlags::IMMUTABLE));
+
+    remove(&mut sealer, &store, SEGMENT, (&segment, &tombstone)).unwrap();
+    assert!(!scratch.path().join("store").join(SEGMENT).exists());
+    assert!(scratch.path().join("store").join(TOMBSTONE).exists() && scratch.path().join(SEGMENT).exists());
+    assert_eq!((flags(&store), flags(&tombstone)), (IFlags::APPEND, IFlags::IMMUTABLE));
+    drop(sealer);
+    assert!(process.wait().unwrap().success());
 }
 
 #[test]

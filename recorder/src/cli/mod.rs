@@ -12,6 +12,7 @@ mod proof;
 mod prove;
 mod query;
 mod redaction;
+mod removed;
 mod scan;
 mod show;
 mod status;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
+use super::removed;
 use super::scan::open_store;
 use super::show::find_frame;
 use crate::chain::checkpoint::Checkpoint;
@@ -52,7 +53,7 @@ pub fn run(store: &Path, state_dir: &Path, arguments: &Arguments) -> Result<Exit
     let directory = open_store(store)?;
     let key = directory.origin()?;
     let Some((frame, _)) = find_frame(store, seq)? else {
-        eprintln!("recorder: the store has no event {seq}");
+        removed::tell_missing(store, seq)?;
         return Ok(Exit::NOTHING);
     };
     let frame_no = frame.header.frame_no;

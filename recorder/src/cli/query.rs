@@ -11,7 +11,7 @@ use super::filter::{Filter, FilterArguments};
 use super::follow;
 use super::output::{Format, OutputArguments, Printer};
 use super::scan::{Scan, open_store};
-use super::users;
+use super::{removed, users};
 use crate::exit::Exit;
 
 const EXAMPLES: &str = "Examples:
@@ -53,6 +53,10 @@ pub fn run(store: &Path, arguments: Arguments) -> Result<Exit> {
     let filter = filter(store, arguments.filter)?;
     if arguments.follow {
         return follow::follow(store, &filter, &arguments.output, arguments.lines);
+    }
+    // Whoever asks from some time on must not take what is gone for what never was.
+    if filter.has_since() {
+        removed::tell_in_range(&open_store(store)?, |from, until| filter.may_match_in((from, until)));
     }
     let mut scan = Scan::open(store, &filter, durable_frames(store))?;
     if arguments.no_index {

@@ -10,8 +10,8 @@ use clap::{Args, Subcommand};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::UsageError;
 use super::show::find;
+use super::{UsageError, removed};
 use crate::config::Config;
 use crate::event::record::Record;
 use crate::exit::Exit;
@@ -82,7 +82,7 @@ struct Entry {
 pub fn run(store: &Path, config: Option<&Path>, arguments: &Arguments) -> Result<Exit> {
     let (Action::Check { seq, .. } | Action::Salt { seq }) = arguments.action;
     let Some(found) = find(store, seq)? else {
-        eprintln!("recorder: the store has no event {seq}");
+        removed::tell_missing(store, seq)?;
         return Ok(Exit::NOTHING);
     };
     let record = Record::parse(&found.line)?;

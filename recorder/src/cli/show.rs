@@ -1,6 +1,6 @@
 //! `recorder show SEQ`: one event with all its fields, and where in the store it is.
 
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -8,8 +8,10 @@ use clap::{Args, ValueEnum};
 
 use super::lookup;
 use super::output::{Fields, cell};
+use super::removed;
 use super::scan::open_store;
 use crate::exit::Exit;
+use crate::store::StoreError;
 use crate::store::reader::{Frame, SegmentReader};
 
 const EXAMPLES: &str = "Examples:
@@ -41,7 +43,7 @@ enum Format {
 /// When the store can't be read, or the output can't be written.
 pub fn run(store: &Path, arguments: &Arguments) -> Result<Exit> {
     let Some(found) = find(store, arguments.seq)? else {
-        eprintln!("recorder: the store has no event {}", arguments.seq);
+        removed::tell_missing(store, arguments.seq)?;
         return Ok(Exit::NOTHING);
     };
     match arguments.output {
@@ -77,7 +79,13 @@ pub(super) fn find(store: &Path, seq: u64) -> Result<Option<Found>> {
 /// When the store can't be read, or is damaged in front of it.
 pub(super) fn find_frame(store: &Path, seq: u64) -> Result<Option<(Frame, String)>> {
     for segment in open_store(store)?.segments().iter().rev() {
-        let Some(mut reader) = SegmentReader::open(&segment.path)? else { continue };
+        let mut reader = match SegmentReader::open(&segment.path) {
+            Ok(Some(reader)) => reader,
+            Ok(None) => continue,
+            // Retention removed it since the directory was read.
+            Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error.into()),
+        };
         if reader.header().first_seq > seq {
             continue;
         }

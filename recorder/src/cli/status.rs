@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::client::{self, ClientError};
 use super::store_summary::StoreSummary;
-use crate::daemon::control::{ProbeState, Status};
+use crate::daemon::control::{ProbeState, Retention, Status};
 use crate::event::text::printable;
 use crate::exit::Exit;
 
@@ -91,6 +91,7 @@ fn human(store: &Path, overview: &Overview) -> Result<String> {
         (None, None) => {}
     }
     if let Some(status) = &overview.daemon {
+        writeln!(text, "retention   {}", retention(&status.retention))?;
         probes(&mut text, status)?;
     }
     Ok(text)
@@ -136,6 +137,14 @@ fn stored(text: &mut String, summary: &StoreSummary, is_recording: bool) -> Resu
     if let Some(newest) = &summary.newest {
         writeln!(text, "newest      {}", local(newest))?;
     }
+    if summary.removed_segments > 0 {
+        let until = summary
+            .removed_until
+            .as_deref()
+            .map_or_else(String::new, |until| format!(", up to {}", local(until)));
+        let (segments, events) = (grouped(summary.removed_segments), grouped(summary.removed_events));
+        writeln!(text, "removed     {segments} segments with {events} events under retention{until}")?;
+    }
     if !is_recording {
         if let Some(boot) = &summary.boot {
             writeln!(text, "boot        {boot} (of the newest segment)")?;
@@ -147,6 +156,19 @@ fn stored(text: &mut String, summary: &StoreSummary, is_recording: bool) -> Resu
         writeln!(text, "PROBLEM     {problem}")?;
     }
     Ok(())
+}
+
+/// What is kept, in words.
+fn retention(policy: &Retention) -> String {
+    let age = policy.keep_age.as_ref().map(|age| format!("segments older than {}", printable(age)));
+    let size = policy.keep_size.as_ref().map(|size| format!("the oldest beyond {}", printable(size)));
+    let limits: Vec<String> = [age, size].into_iter().flatten().collect();
+    if limits.is_empty() {
+        return "nothing is removed".to_owned();
+    }
+    let holds: Vec<_> = policy.hold.iter().map(|hold| printable(hold)).collect();
+    let but = if holds.is_empty() { String::new() } else { format!(", but nothing of {}", holds.join(", ")) };
+    format!("removes {}{but}", limits.join(" and "))
 }
 
 fn probes(text: &mut String, status: &Status) -> Result<()> {
@@ -215,6 +237,11 @@ mod tests {
                 state: ProbeState::Missing,
                 why: Some("no such tracepoint".to_owned()),
             }],
+            retention: Retention {
+                keep_age: Some("2160h".to_owned()),
+                keep_size: None,
+                hold: vec!["2026-11-01/2026-11-07".to_owned()],
+            },
         }
     }
 
@@ -231,6 +258,8 @@ mod tests {
         assert!(text.starts_with("recording since 2026-11-23"), "{text}");
         assert!(text.contains("1,234,567 recorded, none lost"), "{text}");
         assert!(text.contains("999 recorded, LOST 1,000"), "{text}");
+        let kept = "retention   removes segments older than 2160h, but nothing of 2026-11-01/2026-11-07";
+        assert!(text.contains(kept), "{text}");
         assert!(
             text.contains("missing   syscalls:sys_enter_mmap\\x1b (file_map_write): no such tracepoint"),
             "{text}"

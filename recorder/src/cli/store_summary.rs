@@ -6,6 +6,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::removed;
 use super::scan::open_store;
 use crate::store::directory::SegmentFile;
 use crate::store::format::FrameHeader;
@@ -32,6 +33,12 @@ pub struct StoreSummary {
     pub boot: Option<String>,
     /// Whether the newest segment was ended in order: false while recording and after a crash.
     pub ended: bool,
+    /// Segments that retention removed.
+    pub removed_segments: u64,
+    /// Events in them.
+    pub removed_events: u64,
+    /// When the newest of those segments ended.
+    pub removed_until: Option<String>,
     /// What could not be read.
     pub problems: Vec<String>,
 }
@@ -48,6 +55,11 @@ impl StoreSummary {
         for segment in segments {
             summary.bytes += std::fs::metadata(&segment.path).map_or(0, |meta| meta.len());
         }
+        let removed = removed::ranges(&directory);
+        summary.removed_segments = removed.iter().map(|range| range.segments).sum();
+        summary.removed_events =
+            removed.iter().map(|range| range.next_seq.saturating_sub(range.first_seq)).sum();
+        summary.removed_until = removed.iter().map(|range| range.until).max().and_then(time_text);
         let first = segments.iter().find_map(|segment| summary.open(segment));
         let Some(first) = first else { return Ok(summary) };
         let (first_seq, first_frame) = (first.header().first_seq, first.header().first_frame);
@@ -66,6 +78,11 @@ impl StoreSummary {
         }
         summary.events = next_seq.saturating_sub(first_seq);
         summary.frames = next_frame.saturating_sub(first_frame);
+        // A hold leaves holes behind it.
+        for hole in removed.iter().filter(|range| range.first_frame >= first_frame) {
+            summary.events = summary.events.saturating_sub(hole.next_seq.saturating_sub(hole.first_seq));
+            summary.frames = summary.frames.saturating_sub(hole.next_frame.saturating_sub(hole.first_frame));
+        }
         #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
         let ratio = |bytes: u64, events: u64| bytes as f64 / events as f64;
         summary.bytes_per_event = (summary.events > 0).then(|| ratio(summary.bytes, summary.events));

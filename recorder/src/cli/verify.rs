@@ -14,11 +14,12 @@ use super::scan::open_store;
 use super::{UsageError, proof};
 use crate::chain::checkpoint::Checkpoint;
 use crate::chain::key::OriginPublic;
+use crate::config::Period;
 use crate::event::text::printable;
 use crate::exit::Exit;
 use crate::store::{CHECKPOINT_FILE, checkpoint_file};
 use crate::verify::finding::Severity;
-use crate::verify::report::{Proven, Report, Verdict};
+use crate::verify::report::{Proven, Removed, Report, Verdict};
 use crate::verify::{Progress, VerifyOptions, verify};
 
 const EXAMPLES: &str = "Examples:
@@ -58,8 +59,12 @@ pub struct Arguments {
     /// this host signed is taken, where there is one
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
+    /// Nothing may have been removed that was younger than this, such as 90d: what you know of the retention that the host
+    /// must have, whatever its own configuration says
+    #[arg(long, value_name = "AGE", value_parser = parse_age)]
+    retention: Option<Period>,
     /// Check the proof of one event in this file; needs no store, only the key
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["since", "until", "headers_only", "jobs", "checkpoint"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["since", "until", "headers_only", "jobs", "checkpoint", "retention"])]
     proof: Option<PathBuf>,
     /// Write the report as one JSON object
     #[arg(long)]
@@ -85,6 +90,7 @@ pub fn run(store: &Path, state_dir: &Path, arguments: &Arguments) -> Result<Exit
         jobs: arguments.jobs,
         key,
         checkpoint,
+        retention: arguments.retention.map(Period::nanoseconds),
     };
     if let (Some(since), Some(until)) = (options.since, options.until)
         && since > until
@@ -98,6 +104,10 @@ pub fn run(store: &Path, state_dir: &Path, arguments: &Arguments) -> Result<Exit
     let text = if arguments.json { serde_json::to_string(&report)? + "\n" } else { sentences(&report)? };
     io::stdout().write_all(text.as_bytes())?;
     Ok(Exit(report.verdict.exit_code()))
+}
+
+fn parse_age(text: &str) -> Result<Period, String> {
+    Period::try_from(text.to_owned())
 }
 
 /// The checkpoint that was named, or else the one in the state directory, which a store of another host has not.
@@ -171,6 +181,9 @@ fn sentences(report: &Report) -> Result<String> {
     if let Some(frames) = report.checkpoint {
         writeln!(text, "Compared with the checkpoint over {frames} frames.")?;
     }
+    for range in &report.removed {
+        writeln!(text, "{}", removed(range))?;
+    }
     if report.lost > 0 {
         writeln!(text, "The recorder itself says that {} events were lost.", report.lost)?;
     }
@@ -178,6 +191,20 @@ fn sentences(report: &Report) -> Result<String> {
         writeln!(text, "- {}: {}", label(finding.severity), printable(&finding.to_string()))?;
     }
     Ok(text)
+}
+
+fn removed(range: &Removed) -> String {
+    let segments =
+        if range.segments == 1 { "1 segment".to_owned() } else { format!("{} segments", range.segments) };
+    let events = match range.next_event.checked_sub(1).filter(|last| *last >= range.first_event) {
+        Some(last) => format!("events {} to {last}", range.first_event),
+        None => "no events".to_owned(),
+    };
+    format!(
+        "Removed under retention: {events} in {segments}, {} to {}; of each, a tombstone is there.",
+        local(range.from),
+        local(range.until)
+    )
 }
 
 const fn label(severity: Severity) -> &'static str {

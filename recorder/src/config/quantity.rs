@@ -1,5 +1,5 @@
-//! Quantities as people write them: `64MiB`, `1h`.
-use jiff::SignedDuration;
+//! Quantities as people write them: `64MiB`, `1h`, and limits that can be `off`.
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -51,7 +51,7 @@ impl fmt::Display for Size {
     }
 }
 
-/// A length of time above zero, written as `90s`, `10m`, `1h 30m`, `2h`.
+/// A length of time above zero, written as `90s`, `10m`, `1h 30m`, `90d`; a day has 24 hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Period(SignedDuration);
@@ -80,7 +80,9 @@ impl TryFrom<String> for Period {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let parsed = text.parse::<SignedDuration>().ok().filter(|duration| duration.is_positive());
+        let span = text.parse::<Span>().ok();
+        let parsed = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+        let parsed = parsed.filter(SignedDuration::is_positive);
         parsed
             .map(Self)
             .ok_or_else(|| format!("`{text}` is not a length of time such as \"90s\", \"10m\" or \"1h 30m\""))
@@ -96,5 +98,57 @@ impl From<Period> for String {
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#}", self.0)
+    }
+}
+
+/// A limit, or `off` for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(
+    try_from = "String",
+    into = "String",
+    bound = "T: Clone + fmt::Display + TryFrom<String, Error = String>"
+)]
+pub enum Limit<T> {
+    /// No limit.
+    #[default]
+    Off,
+    /// This one.
+    At(T),
+}
+
+impl<T> Limit<T> {
+    /// The limit, when there is one.
+    #[must_use]
+    pub fn get(self) -> Option<T> {
+        match self {
+            Self::Off => None,
+            Self::At(limit) => Some(limit),
+        }
+    }
+}
+
+impl<T: TryFrom<String, Error = String>> TryFrom<String> for Limit<T> {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        T::try_from(text).map(Self::At).map_err(|error| format!("{error}, or \"off\""))
+    }
+}
+
+impl<T: fmt::Display> From<Limit<T>> for String {
+    fn from(limit: Limit<T>) -> Self {
+        limit.to_string()
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Limit<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::At(limit) => limit.fmt(f),
+        }
     }
 }

@@ -70,7 +70,7 @@ fn later_files_win_and_each_value_knows_its_line() {
     let show = config.settings(&origins);
     let age = show.iter().find(|setting| setting.key == "store.segment_age").unwrap();
     assert_eq!(age.value, "\"10m\"");
-    assert_eq!(show.len(), 12);
+    assert_eq!(show.len(), 15);
 }
 
 #[test]
@@ -142,6 +142,42 @@ fn wrong_values_are_named_with_line_and_key() {
         let found = error(text);
         assert!(found.starts_with(expected), "{text:?} gave {found:?}");
     }
+}
+
+#[test]
+fn wrong_limits_of_retention_are_named_too() {
+    let cases = [
+        (
+            "[store]\nkeep_age = \"for ever\"",
+            "recorder.toml:2: `store.keep_age`: `for ever` is not a length of time such as \"90s\", \"10m\" or \"1h 30m\", or \"off\"",
+        ),
+        ("[store]\nkeep_age = \"10m\"", "recorder.toml:2: `store.keep_age`: 10m is less than 1h"),
+        (
+            "[store]\nkeep_size = \"100MiB\"",
+            "recorder.toml:2: `store.keep_size`: 100MiB is less than two segments (store.segment_size is 64MiB)",
+        ),
+        (
+            "[store]\nhold = [\n\"2026-11-01/2026-11-07\",\n\"november\"]",
+            "recorder.toml:2: `store.hold`: `november` is not a range of time such as",
+        ),
+    ];
+    for (text, expected) in cases {
+        let found = error(text);
+        assert!(found.starts_with(expected), "{text:?} gave {found:?}");
+    }
+}
+
+#[test]
+fn limits_of_retention_reach_the_writer() {
+    assert!(!Config::default().store.policy().removes(), "evidence is not deleted unless you say so");
+    let text = "[store]\nkeep_age = \"90d\"\nkeep_size = \"10GiB\"\nhold = [\"2026-11-01/2026-11-07\"]";
+    let (_folder, path) = written(text, &[]);
+    let (config, origins) = Config::load(Some(&path)).unwrap();
+    let policy = config.store.policy();
+    assert_eq!(policy.keep_age_ns, Some(90 * 86_400 * 1_000_000_000));
+    assert_eq!((policy.keep_bytes, policy.holds.len()), (Some(10 << 30), 1));
+    let shown = config.settings(&origins).into_iter().find(|setting| setting.key == "store.hold").unwrap();
+    assert_eq!(shown.value, "[\"2026-11-01/2026-11-07\"]");
 }
 
 #[test]

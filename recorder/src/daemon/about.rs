@@ -1,11 +1,13 @@
-//! Events of the recorder about itself: start, config, gap, stop.
+//! Events of the recorder about itself: start, config, gap, tombstone, stop.
 
 use jiff::Timestamp;
 use recorder_common::kind::Kind;
 
 use crate::capture::loss::Loss;
 use crate::capture::{ProbeRow, State};
+use crate::chain::Hash;
 use crate::event::{Body, Event, Value};
+use crate::store::retention::Removal;
 use crate::store::writer::Recovery;
 
 /// An event without a task behind it.
@@ -117,6 +119,43 @@ pub fn undecodable(mono: u64, count: u64, why: &str) -> Event<'static> {
             ("why", text(why)),
         ],
     )
+}
+
+/// Each segment that is about to be removed, in the order of the log. The digest over all tombstones is in each of them.
+pub fn tombstones(mono: u64, removal: &Removal) -> impl Iterator<Item = Event<'static>> {
+    let hex = |hash: &Hash| text(hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let policy = &removal.policy;
+    let keep_age = policy.keep_age_ns.and_then(|age| u64::try_from(age / 1_000_000_000).ok());
+    removal.victims.iter().map(move |victim| {
+        let header = &victim.tombstone.header;
+        // A recorder that ended before its first frame leaves a segment with nothing in it.
+        let number =
+            |number, first: u64, next: u64| if next > first { Value::Number(number) } else { Value::Null };
+        let first = |first, next| number(first, first, next);
+        let last = |first, next: u64| number(next.saturating_sub(1), first, next);
+        about(
+            Kind::Tombstone,
+            mono,
+            vec![
+                ("segment", text(victim.name.as_str())),
+                ("first_frame", first(header.first_frame, victim.next_frame)),
+                ("last_frame", last(header.first_frame, victim.next_frame)),
+                ("first_seq", first(header.first_seq, victim.next_seq)),
+                ("last_seq", last(header.first_seq, victim.next_seq)),
+                ("from", time(victim.from)),
+                ("to", time(victim.to)),
+                ("bytes", Value::Number(victim.bytes)),
+                ("sha256", hex(&victim.sha256)),
+                ("reason", text(victim.reason.name())),
+                ("decided", time(removal.decided)),
+                ("keep_age", keep_age.map_or(Value::Null, Value::Number)),
+                ("keep_size", policy.keep_bytes.map_or(Value::Null, Value::Number)),
+                ("hold", Value::List(policy.holds.iter().map(ToString::to_string).collect())),
+                ("tombstones", Value::Number(removal.tombstones)),
+                ("tombstones_sha256", hex(&removal.tombstones_sha256)),
+            ],
+        )
+    })
 }
 
 /// Recording ends in order.

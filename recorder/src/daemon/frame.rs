@@ -67,7 +67,8 @@ pub fn delay_ns(kind: Kind, flags: u64) -> u64 {
         | Kind::Start
         | Kind::Stop
         | Kind::Gap
-        | Kind::Config => 0,
+        | Kind::Config
+        | Kind::Tombstone => 0,
         Kind::Exec | Kind::ExecFailed => EXEC_DELAY_NS,
         Kind::Fork
         | Kind::Exit

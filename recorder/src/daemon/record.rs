@@ -61,6 +61,7 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     let redactor = redactor(config)?;
     let shared = Shared::new(&config.store.dir, &boot, recovery.next_frame);
     let mut capture = Capture::start(sizes(config)?)?;
+    shared.set_retention(config.store.retention());
     shared.set_probes(capture.rows().iter().map(Probe::from).collect());
     let mut reader = Reader::new(&mut capture)?;
     // Before the first thread: threads inherit what this one has.
@@ -145,6 +146,7 @@ fn open_store(config: &Config, boot: &str, sealer: Option<Sealer>) -> Result<(Wr
         immutable: config.store.immutable.into(),
         readers: readers(&config.store.group),
         level: LEVEL,
+        retention: config.store.policy(),
         boot_id,
         now: wall_ns(),
     };
@@ -188,6 +190,15 @@ fn tell_recovery(store: &Path, recovery: &Recovery) {
     }
     if let Some(why) = &recovery.no_tiles {
         tracing::error!(store = %store.display(), why, "the tree of the store does not hold; run `recorder verify`");
+    }
+    for path in &recovery.mended {
+        tracing::warn!(
+            path,
+            "a removal that a crash broke off had left this without its flag; it has it again"
+        );
+    }
+    if let Some(why) = &recovery.no_retention {
+        tracing::error!(store = %store.display(), why, "retention removes nothing");
     }
     if !recovery.clean {
         tracing::warn!(torn_bytes = recovery.torn_bytes, "the last recorder did not stop in order");

@@ -16,6 +16,7 @@ use rustix::fs::IFlags;
 use super::mounts::below;
 use super::procfs::{ProcessId, Procfs};
 use crate::event::{Body, Event, File, Inode, Kind, Task};
+use crate::store::format::parse_segment_name;
 use crate::store::{CHECKPOINT_BESIDE, CHECKPOINT_FILE, ORIGIN_FILE};
 
 /// `MS_UNBINDABLE`, `MS_PRIVATE`, `MS_SLAVE` and `MS_SHARED`: they change how later mounts spread and hide nothing. Every
@@ -99,13 +100,38 @@ impl Guard {
         }
         let is_new = event.kind == Kind::FileCreate && event.errno == 0;
         let inode = file.inode.filter(|_| is_new && self.is_within(file.path.as_deref()));
-        if !self.is_own_work(event) {
+        if self.is_own_work(event) {
+            self.forget_removed(event.kind, file);
+        } else {
             event.flags |= flag::STORE;
         }
         if let Some(Inode { dev, ino, .. }) = inode {
             self.remember(dev, ino);
         }
         true
+    }
+
+    /// Retention removes segments; whose inode it is next has nothing to do with the store. The helper takes the flags off
+    /// just before, and that event has the inode, which the removal has not.
+    fn forget_removed(&mut self, kind: Kind, file: &File<'_>) {
+        let is_of_segment = file.path.as_deref().is_some_and(is_segment);
+        match (kind, file.inode, file.bits) {
+            (Kind::AttrFlags, Some(inode), Some(bits)) if is_of_segment => {
+                let protection = u64::from((IFlags::APPEND | IFlags::IMMUTABLE).bits());
+                if bits & protection == 0 {
+                    self.files.remove(&(inode.dev, inode.ino));
+                } else {
+                    self.remember(inode.dev, inode.ino);
+                }
+            }
+            // Without a helper there are no flags, and only the store itself tells what is left.
+            (Kind::FileDelete, _, _) if self.helper.is_none() => {
+                self.files.clear();
+                let path = OsStr::from_bytes(&self.path).to_owned();
+                self.learn(Path::new(&path));
+            }
+            _ => {}
+        }
     }
 
     fn is_about_store(&self, event: &Event<'_>, file: &File<'_>) -> bool {
@@ -161,9 +187,9 @@ impl Guard {
     }
 
     fn is_name_of_ours(&self, name: &[u8]) -> bool {
-        let is_file =
-            name == ORIGIN_FILE.as_bytes() || (name.starts_with(b"seg-") && name.ends_with(b".zst"));
-        is_file || self.path.split(|&byte| byte == b'/').any(|part| part == name)
+        name == ORIGIN_FILE.as_bytes()
+            || name.starts_with(b"seg-")
+            || self.path.split(|&byte| byte == b'/').any(|part| part == name)
     }
 
     fn is_in_host(&self, task: Option<&Task<'_>>) -> bool {
@@ -171,8 +197,8 @@ impl Guard {
     }
 
     /// What the recorder does to its store day by day: it makes files and directories, sets their owner and mode, and
-    /// writes; its helper adds flags. Pid and start time name the one process that may, and neither pid can be used again
-    /// while the recorder runs and has not waited for its helper.
+    /// writes; its helper sets flags and removes old segments. Pid and start time name the one process that may, and
+    /// neither pid can be used again while the recorder runs and has not waited for its helper.
     fn is_own_work(&self, event: &Event<'_>) -> bool {
         let Some(task) = &event.task else { return false };
         let (process, Body::File(file)) = (ProcessId::new(task.pid, task.start), &event.body) else {
@@ -183,13 +209,20 @@ impl Guard {
             Kind::FileCreate | Kind::FileWrite | Kind::DirCreate | Kind::AttrMode | Kind::AttrOwner => {
                 is(self.recorder)
             }
-            Kind::AttrFlags => {
-                let added = u64::from((IFlags::APPEND | IFlags::IMMUTABLE).bits());
-                is(self.helper) && file.bits.is_some_and(|bits| bits & added != 0)
+            // Retention takes flags off and removes; it leaves a tombstone and an event for each segment.
+            Kind::AttrFlags => is(self.helper),
+            Kind::FileDelete => {
+                is(self.helper.or(self.recorder)) && file.path.as_deref().is_some_and(is_segment)
             }
             _ => false,
         }
     }
+}
+
+/// Whether the path ends in the name of a segment.
+fn is_segment(path: &[u8]) -> bool {
+    let name = split_last(path).and_then(|(_, name)| str::from_utf8(name).ok());
+    name.is_some_and(|name| parse_segment_name(name).is_some())
 }
 
 /// The directory and the last component of a path.

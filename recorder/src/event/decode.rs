@@ -278,7 +278,8 @@ fn with_body<'a>(
         | Kind::Start
         | Kind::Stop
         | Kind::Gap
-        | Kind::Config => {
+        | Kind::Config
+        | Kind::Tombstone => {
             // Made in user space; no probe sends them.
             return Err(DecodeError::Value { field: "kind", offset: 4, value: event.kind as u64 });
         }

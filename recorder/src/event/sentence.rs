@@ -21,7 +21,7 @@ pub fn sentence(record: &Record<'_>, users: &Users) -> String {
         }
         Some(Kind::Exit) => exit(record, users),
         Some(Kind::Login | Kind::Logout | Kind::AuthOk | Kind::AuthFailed) => return login(record),
-        Some(Kind::Start | Kind::Stop | Kind::Gap | Kind::Config) => return about(record),
+        Some(Kind::Start | Kind::Stop | Kind::Gap | Kind::Config | Kind::Tombstone) => return about(record),
         Some(kind) => file(record, kind, users),
     };
     for word in ["store", "setuid", "memfd", "tmpfile", "deleted", "io_uring", "unresolved", "cut"] {
@@ -134,7 +134,8 @@ fn file(record: &Record<'_>, kind: Kind, users: &Users) -> String {
         | Kind::Start
         | Kind::Stop
         | Kind::Gap
-        | Kind::Config => attribute(record, kind, &path, users),
+        | Kind::Config
+        | Kind::Tombstone => attribute(record, kind, &path, users),
     };
     let with = record.comm.as_ref().map_or_else(String::new, |comm| format!(" with {}", comm.printable()));
     deed(record, users, verb, &format!("{object}{with}"))
@@ -229,6 +230,14 @@ fn about(record: &Record<'_>) -> String {
             let class = text("class").unwrap_or_else(|| "unknown".to_owned());
             format!("{count} events of class {class} were lost{span}")
         }
+        Some(Kind::Tombstone) => {
+            let events = match (text("first_seq"), text("last_seq")) {
+                (Some(first), Some(last)) => format!("events {first} to {last}"),
+                _ => "no events".to_owned(),
+            };
+            let why = text("reason").map_or_else(String::new, |reason| format!(" for their {reason}"));
+            format!("retention removed {events}{why}{span}")
+        }
         _ => "the configuration in force".to_owned(),
     }
 }
@@ -292,6 +301,7 @@ mod tests {
             "recording stopped",
             "17 events of class files were lost",
             "the configuration in force",
+            "retention removed no events",
         ];
         let sentences: Vec<_> = Kind::ALL.iter().map(|&kind| of(&line(&example(kind)))).collect();
         assert_eq!(sentences, expected);

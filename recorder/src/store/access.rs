@@ -9,9 +9,9 @@ use rustix::fs::{FlockOperation, IFlags, Mode, OFlags};
 
 use super::directory::Directory;
 use super::frames::open_segment;
-use super::medium::{make_append_only, protection_of, share};
+use super::medium::{Protection, add_flag, make_append_only, protection_of, share};
 use super::writer::{Immutable, Options};
-use super::{ORIGIN_FILE, StoreError};
+use super::{ORIGIN_FILE, REMOVING_FILE, StoreError};
 
 /// Made by the file system at the root of a volume.
 pub(crate) const LOST_AND_FOUND: &str = "lost+found";
@@ -28,10 +28,17 @@ impl Lock {
 }
 
 /// Makes the store if it is missing, locks it, and checks everything in it.
-pub(crate) fn prepare(path: &Path, options: &Options) -> Result<(Lock, Directory), StoreError> {
+///
+/// The list names what a removal that a crash broke off had left without its flag, and has it again.
+pub(crate) fn prepare(
+    path: &Path,
+    state_dir: &Path,
+    options: &Options,
+) -> Result<(Lock, Directory, Vec<String>), StoreError> {
     make_directory(path, options.readers)?;
     let lock = lock(path)?;
     let directory = Directory::open(path)?;
+    let mended = mend_removal(&lock.0, &directory, state_dir, options.immutable)?;
     let other = directory.others().iter().find(|name| *name != LOST_AND_FOUND && *name != ORIGIN_FILE);
     let has_origin = directory.others().iter().any(|name| name == ORIGIN_FILE);
     match other {
@@ -45,7 +52,40 @@ pub(crate) fn prepare(path: &Path, options: &Options) -> Result<(Lock, Directory
         }
         _ => check_all(&lock.0, &directory, options.immutable)?,
     }
-    Ok((lock, directory))
+    Ok((lock, directory, mended))
+}
+
+/// Sets the flags again that a removal takes off for a moment, where a note says that one was under way: that of the
+/// directory, and those of segments with a tombstone beside them.
+fn mend_removal(
+    store: &File,
+    directory: &Directory,
+    state_dir: &Path,
+    immutable: Immutable,
+) -> Result<Vec<String>, StoreError> {
+    let note = state_dir.join(REMOVING_FILE);
+    if immutable == Immutable::Off || !note.is_file() {
+        return Ok(Vec::new());
+    }
+    let mut mended = Vec::new();
+    let mut mend = |file: &File, path: &Path, protection: Protection| {
+        if protection_of(file).is_ok_and(|flags| flags.is_empty()) {
+            add_flag(file, protection)
+                .map_err(|source| StoreError::NoAppendOnly { path: path.to_owned(), source })?;
+            mended.push(path.display().to_string());
+        }
+        Ok(())
+    };
+    mend(store, directory.path(), Protection::AppendOnly)?;
+    for tombstone in directory.tombstones() {
+        let place = (tombstone.first_frame, tombstone.attempt);
+        let mut segments = directory.segments().iter();
+        if let Some(segment) = segments.find(|segment| (segment.first_frame, segment.attempt) == place) {
+            mend(&open_segment(&segment.path)?, &segment.path, Protection::Sealed)?;
+        }
+    }
+    std::fs::remove_file(&note).map_err(StoreError::io(&note, "removing the note of a removal"))?;
+    Ok(mended)
 }
 
 /// Makes a directory of mode 0750 for the readers' group; one that is there stays as it is.

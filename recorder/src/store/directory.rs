@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::format::parse_segment_name;
+use super::tombstone::parse_tombstone_name;
 use super::{ORIGIN_FILE, StoreError};
 use crate::chain::key::{KeyError, OriginPublic};
 
@@ -17,10 +18,11 @@ const LOOKS: u32 = 8;
 pub struct Directory {
     path: PathBuf,
     segments: Vec<SegmentFile>,
+    tombstones: Vec<SegmentFile>,
     others: Vec<OsString>,
 }
 
-/// One segment file.
+/// One segment file, or its tombstone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SegmentFile {
     /// Number of the first frame that it can have.
@@ -45,7 +47,8 @@ impl Directory {
     /// # Errors
     /// When there is no such directory or it can't be read.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut directory = Self { path: path.to_owned(), segments: Vec::new(), others: Vec::new() };
+        let mut directory =
+            Self { path: path.to_owned(), segments: Vec::new(), tombstones: Vec::new(), others: Vec::new() };
         directory.refresh()?;
         Ok(directory)
     }
@@ -57,9 +60,9 @@ impl Directory {
     pub fn refresh(&mut self) -> Result<(), StoreError> {
         // Reading a directory that grows meanwhile can miss one new name and give a later one.
         for _ in 0..LOOKS {
-            let before = self.segments.clone();
+            let before = (self.segments.clone(), self.tombstones.clone());
             self.look()?;
-            if before == self.segments {
+            if before.0 == self.segments && before.1 == self.tombstones {
                 break;
             }
         }
@@ -67,22 +70,28 @@ impl Directory {
     }
 
     fn look(&mut self) -> Result<(), StoreError> {
-        let mut segments = Vec::new();
-        let mut others = Vec::new();
+        let (mut segments, mut tombstones, mut others) = (Vec::new(), Vec::new(), Vec::new());
         let entries =
             std::fs::read_dir(&self.path).map_err(StoreError::io(&self.path, "reading the store"))?;
         for entry in entries {
             let name = entry.map_err(StoreError::io(&self.path, "reading the store"))?.file_name();
-            match name.to_str().and_then(parse_segment_name) {
-                Some((first_frame, attempt)) => {
-                    segments.push(SegmentFile { first_frame, attempt, path: self.path.join(&name) });
-                }
-                None => others.push(name),
+            let (segment, tombstone) = match name.to_str() {
+                Some(name) => (parse_segment_name(name), parse_tombstone_name(name)),
+                None => (None, None),
+            };
+            let file =
+                |(first_frame, attempt)| SegmentFile { first_frame, attempt, path: self.path.join(&name) };
+            match (segment, tombstone) {
+                (Some(place), _) => segments.push(file(place)),
+                (None, Some(place)) => tombstones.push(file(place)),
+                (None, None) => others.push(name),
             }
         }
         segments.sort();
+        tombstones.sort();
         others.sort();
         self.segments = segments;
+        self.tombstones = tombstones;
         self.others = others;
         Ok(())
     }
@@ -99,7 +108,25 @@ impl Directory {
         &self.segments
     }
 
-    /// Names of everything that is not a segment, the origin key included.
+    /// Tombstones in log order, also those whose segments are still there.
+    #[must_use]
+    pub fn tombstones(&self) -> &[SegmentFile] {
+        &self.tombstones
+    }
+
+    /// Tombstones of segments that are not there any more, in log order.
+    pub fn removed(&self) -> impl Iterator<Item = &SegmentFile> {
+        self.tombstones.iter().filter(|tombstone| !self.has_segment_of(tombstone))
+    }
+
+    /// Whether the segment of a tombstone is still there.
+    #[must_use]
+    pub fn has_segment_of(&self, tombstone: &SegmentFile) -> bool {
+        let place = (tombstone.first_frame, tombstone.attempt);
+        self.segments.binary_search_by_key(&place, |segment| (segment.first_frame, segment.attempt)).is_ok()
+    }
+
+    /// Names of everything that is neither segment nor tombstone, the origin key included.
     #[must_use]
     pub fn others(&self) -> &[OsString] {
         &self.others

@@ -6,10 +6,12 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{IFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, IFlags, Mode, OFlags};
 
 use super::StoreError;
 use super::fixed::Place;
+use super::format::parse_segment_name;
+use super::tombstone::tombstone_name;
 use super::writer::Immutable;
 
 /// Where segments go.
@@ -53,9 +55,15 @@ pub trait Medium: Send {
     /// # Errors
     /// When the file is not there or can't be made immutable.
     fn seal(&mut self, name: &str) -> Result<(), StoreError>;
+
+    /// Removes the segment `name`, whose tombstone is fixed beside it. One that is gone already is fine.
+    ///
+    /// # Errors
+    /// When it can't be removed, or the store not be made append-only again.
+    fn remove(&mut self, name: &str) -> Result<(), StoreError>;
 }
 
-/// What a file is protected from. Flags are only ever added.
+/// What a file is protected from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protection {
     /// Nothing but appending (`+a`).
@@ -116,6 +124,26 @@ pub trait Flags: Send {
         file: BorrowedFd<'_>,
         protection: Protection,
     ) -> Result<(), FlagError>;
+
+    /// Removes a segment from the store in spite of its flag and that of the store, which has its flag again when this
+    /// returns.
+    ///
+    /// # Errors
+    /// When it can't be removed, or the flag not be set again.
+    fn remove(&mut self, doomed: Doomed<'_>) -> Result<(), FlagError>;
+}
+
+/// A segment that is to be removed, and its tombstone, which stays.
+#[derive(Clone, Copy, Debug)]
+pub struct Doomed<'a> {
+    /// The store.
+    pub store: BorrowedFd<'a>,
+    /// File name of the segment.
+    pub name: &'a str,
+    /// The segment.
+    pub segment: BorrowedFd<'a>,
+    /// Its tombstone, immutable.
+    pub tombstone: BorrowedFd<'a>,
 }
 
 /// Sets flags with the rights of this process.
@@ -134,6 +162,10 @@ impl Flags for OwnRights {
         protection: Protection,
     ) -> Result<(), FlagError> {
         Ok(add_flag(file, protection)?)
+    }
+
+    fn remove(&mut self, doomed: Doomed<'_>) -> Result<(), FlagError> {
+        Ok(remove_protected(doomed.store, doomed.name, doomed.segment)?)
     }
 }
 
@@ -248,6 +280,49 @@ impl Medium for Files {
         }
         self.protect(name, &file, Protection::Sealed).map_err(|error| error.about(&path, "sealing"))
     }
+
+    fn remove(&mut self, name: &str) -> Result<(), StoreError> {
+        const REMOVING: &str = "removing a segment";
+        let path = self.path.join(name);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let open = |name: &str| rustix::fs::openat(&self.directory, name, flags, Mode::empty());
+        let segment = match open(name) {
+            Err(rustix::io::Errno::NOENT) => return Ok(()),
+            opened => opened.map_err(|errno| StoreError::io(&path, REMOVING)(errno.into()))?,
+        };
+        let tombstone = parse_segment_name(name).map(|(first, attempt)| tombstone_name(first, attempt));
+        let tombstone = open(&tombstone.unwrap_or_default())
+            .map_err(|errno| StoreError::io(&path, "opening the tombstone of a segment")(errno.into()))?;
+        if self.immutable == Immutable::Off {
+            return rustix::fs::unlinkat(&self.directory, name, AtFlags::empty())
+                .map_err(|errno| StoreError::io(&path, REMOVING)(errno.into()));
+        }
+        self.introduce().map_err(|error| error.about(&path, REMOVING))?;
+        let store = self.directory.as_fd();
+        let doomed = Doomed { store, name, segment: segment.as_fd(), tombstone: tombstone.as_fd() };
+        self.flags.remove(doomed).map_err(|error| error.about(&path, REMOVING))
+    }
+}
+
+/// Removes a file in spite of the flags of file and directory; the directory has its flag again in any case, and so has
+/// the file when it could not be removed.
+pub(crate) fn remove_protected(directory: impl AsFd, name: &str, file: impl AsFd) -> io::Result<()> {
+    clear_flags(&file)?;
+    let removed = clear_flags(&directory).and_then(|()| {
+        rustix::fs::unlinkat(&directory, name, AtFlags::empty())?;
+        Ok(())
+    });
+    let protected = add_flag(&directory, Protection::AppendOnly);
+    if removed.is_err() {
+        // What went wrong first says more.
+        let _ = add_flag(&file, Protection::Sealed);
+    }
+    removed.and(protected)
+}
+
+fn clear_flags(file: impl AsFd) -> io::Result<()> {
+    let flags = rustix::fs::ioctl_getflags(&file)?;
+    Ok(rustix::fs::ioctl_setflags(&file, flags - IFlags::APPEND - IFlags::IMMUTABLE)?)
 }
 
 /// Gives a file or directory to a group, with a mode.

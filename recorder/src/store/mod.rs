@@ -7,7 +7,7 @@
 pub(crate) mod access;
 pub mod checkpoint_file;
 pub mod directory;
-mod fixed;
+pub(crate) mod fixed;
 pub mod format;
 pub(crate) mod frames;
 pub mod index;
@@ -18,9 +18,11 @@ pub mod payload;
 mod position;
 pub mod reader;
 mod recovery;
+pub mod retention;
 pub mod salt_key;
 mod secret_file;
 pub mod tiles;
+pub mod tombstone;
 pub mod tree_hashes;
 pub mod writer;
 
@@ -36,6 +38,9 @@ pub const ORIGIN_FILE: &str = "origin.pub";
 pub const CHECKPOINT_FILE: &str = "checkpoint";
 /// What becomes that file.
 pub const CHECKPOINT_BESIDE: &str = "checkpoint.new";
+
+/// File in the state directory that is there while a segment is being removed.
+pub(crate) const REMOVING_FILE: &str = "removing";
 
 /// Whole events for one frame, as the pipeline hands them over.
 #[derive(Clone, Copy, Debug)]

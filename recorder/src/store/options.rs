@@ -1,5 +1,7 @@
 //! What a writer is told when it opens a store, and what it tells in return.
 
+use super::retention::Policy;
+
 /// Whether segments must carry the append-only flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Immutable {
@@ -22,6 +24,8 @@ pub struct Options {
     pub readers: Option<u32>,
     /// zstd level.
     pub level: i32,
+    /// What is removed, and when.
+    pub retention: Policy,
     /// Kernel's boot id.
     pub boot_id: [u8; 16],
     /// Wall time, ns since 1970.
@@ -31,13 +35,14 @@ pub struct Options {
 impl Options {
     /// What the daemon uses unless configured otherwise.
     #[must_use]
-    pub const fn new(boot_id: [u8; 16], now: i64) -> Self {
+    pub fn new(boot_id: [u8; 16], now: i64) -> Self {
         Self {
             segment_bytes: 64 << 20,
             segment_age_ns: 3_600_000_000_000,
             immutable: Immutable::Required,
             readers: None,
             level: 1,
+            retention: Policy::default(),
             boot_id,
             now,
         }
@@ -61,6 +66,10 @@ pub struct Recovery {
     pub torn_bytes: u64,
     /// What is wrong with the last segment, when it is damaged: this is no crash, someone or something changed it.
     pub damage: Option<String>,
+    /// What a removal that a crash broke off left without its flag, and has it again.
+    pub mended: Vec<String>,
+    /// Why nothing is removed although the configuration asks for it.
+    pub no_retention: Option<String>,
     /// Why no tiles are kept, when the store does not give the tree that it must.
     pub no_tiles: Option<String>,
     /// Wall time of the last event, ns since 1970.

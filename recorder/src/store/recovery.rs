@@ -12,6 +12,7 @@ use super::format::{FrameHeader, Previous, SegmentHeader, segment_flag};
 use super::frames::{Frames, Payloads, Step};
 use super::position::Position;
 use super::reader::SegmentReader;
+use super::tombstone::Tombstone;
 use super::{CHECKPOINT_FILE, StoreError, Torn, checkpoint_file};
 use crate::chain::key::{Domain, OriginPublic};
 use crate::chain::{Hash, once};
@@ -55,7 +56,7 @@ pub(super) fn recover(directory: &Directory, key: &OriginPublic) -> Result<Found
     }
     let Some(last) = segments.last() else { return Ok(Found { clean: true, ..Found::default() }) };
     let mut found = Found::default();
-    let base = find_base(segments, key, directory.path(), &mut found)?;
+    let base = find_base(segments, key, directory, &mut found)?;
     if let Some((_, header)) = &base {
         found.start_from(header);
     }
@@ -102,7 +103,7 @@ pub(super) fn check_size(
 fn find_base(
     segments: &[SegmentFile],
     key: &OriginPublic,
-    store: &Path,
+    directory: &Directory,
     found: &mut Found,
 ) -> Result<Option<(usize, SegmentHeader)>, StoreError> {
     for (index, segment) in segments.iter().enumerate().rev() {
@@ -120,9 +121,9 @@ fn find_base(
                 "{} was written under another origin key than {key}; move the store away to begin a new log",
                 segment.path.display()
             );
-            return Err(StoreError::Unusable { path: store.to_owned(), what });
+            return Err(StoreError::Unusable { path: directory.path().to_owned(), what });
         }
-        if !is_signed(&header, key, segments.get(..index).and_then(<[_]>::last))? {
+        if !is_signed(&header, key, directory)? {
             found.damaged(&format!("{}: the signature of its header is wrong", segment.path.display()));
         } else if (header.first_frame, header.attempt) == (segment.first_frame, segment.attempt) {
             return Ok(Some((index, header)));
@@ -135,27 +136,30 @@ fn find_base(
     }
     let what = "no segment header in it holds, so the log can't be continued; verify it, then move it away"
         .to_owned();
-    Err(StoreError::Unusable { path: store.to_owned(), what })
+    Err(StoreError::Unusable { path: directory.path().to_owned(), what })
 }
 
 /// Whether a header is signed by the key that must sign it. Where the seal that announced that key is not there (any
 /// more), there is nothing to check it with; `verify` says what that means.
-fn is_signed(
-    header: &SegmentHeader,
-    key: &OriginPublic,
-    before: Option<&SegmentFile>,
-) -> Result<bool, StoreError> {
+fn is_signed(header: &SegmentHeader, key: &OriginPublic, directory: &Directory) -> Result<bool, StoreError> {
     let signed = header.signed();
     if header.starts_epoch() {
         return Ok(key.verifies(Domain::Segment, &signed, &header.signature));
     }
-    let Some(Ok(Some(mut reader))) = before.map(|before| SegmentReader::open(&before.path)) else {
-        return Ok(true);
+    let is_before = |file: &&SegmentFile| {
+        header.previous.is_some_and(|previous| {
+            (previous.first_frame, previous.attempt) == (file.first_frame, file.attempt)
+        })
     };
     let mut announced = None;
-    // Damage is found when the segment is walked.
-    while let Ok(Some(frame)) = reader.next_header() {
-        announced = frame.header.is_seal().then_some(frame.header.next_pk);
+    if let Some(before) = directory.segments().iter().find(is_before) {
+        let Ok(Some(mut reader)) = SegmentReader::open(&before.path) else { return Ok(true) };
+        // Damage is found when the segment is walked.
+        while let Ok(Some(frame)) = reader.next_header() {
+            announced = frame.header.is_seal().then_some(frame.header.next_pk);
+        }
+    } else if let Some(removed) = directory.tombstones().iter().find(is_before) {
+        announced = Tombstone::read(removed).ok().and_then(|(tombstone, _)| Some(tombstone.seal?.next_pk));
     }
     Ok(announced.is_none_or(|key| once::verifies(&key, Domain::Segment, &signed, &header.signature)))
 }

@@ -158,6 +158,12 @@ impl TileWriter {
         Ok((writer, why.map(|why| format!("{}: no tiles are kept: {why}", store.display()))))
     }
 
+    /// Whether tiles are written at all.
+    #[must_use]
+    pub const fn keeps_tiles(&self) -> bool {
+        self.builder.is_some()
+    }
+
     /// Adds the leaf of a frame that was written. Nothing is written yet.
     pub fn push(&mut self, leaf: Hash) {
         if let Some(builder) = &mut self.builder {

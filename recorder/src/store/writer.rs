@@ -1,5 +1,6 @@
 //! The one writer of a store: frames in, durable bytes out.
 
+mod retire;
 mod signer;
 mod tail;
 
@@ -20,6 +21,7 @@ use super::tiles::TileWriter;
 use super::{Appended, FrameInput, StoreError, checkpoint_file, key_file};
 use crate::chain::checkpoint::Checkpoint;
 use crate::chain::tree::{Frontier, leaf_hash};
+use retire::Retired;
 use signer::Signer;
 use tail::Tail;
 
@@ -33,6 +35,7 @@ pub struct Writer {
     tail: Tail,
     index: Builder,
     tiles: Option<TileWriter>,
+    retired: Retired,
     packer: Packer,
     nothing: Vec<u8>,
     inner: Frontier,
@@ -61,7 +64,7 @@ impl Writer {
         options: Options,
         between: impl FnOnce(Files) -> Box<dyn Medium>,
     ) -> Result<(Self, Recovery), StoreError> {
-        let (lock, directory) = access::prepare(store, &options)?;
+        let (lock, directory, mended) = access::prepare(store, state_dir, &options)?;
         let used = !directory.segments().is_empty();
         let key = key_file::load_or_make(state_dir, store, used, options.readers)?;
         key_file::publish(key.public(), store, used, options.immutable)?;
@@ -81,6 +84,7 @@ impl Writer {
             tail: Tail::new(store, between(files)),
             index: Builder::new(),
             tiles: None,
+            retired: Retired::of(&directory),
             packer,
             nothing,
             inner: Frontier::new(),
@@ -99,7 +103,8 @@ impl Writer {
             }
         }
         let no_tiles = writer.keep_tiles()?;
-        let recovery = Recovery { no_tiles, ..writer.recovery(&found) };
+        let no_retention = writer.retired.stuck().filter(|_| writer.options.retention.removes()).cloned();
+        let recovery = Recovery { no_tiles, no_retention, mended, ..writer.recovery(&found) };
         Ok((writer, recovery))
     }
 
@@ -114,6 +119,8 @@ impl Writer {
             damage: found.damage.clone(),
             last_time: found.last_time,
             previous_boot: found.boot_id,
+            mended: Vec::new(),
+            no_retention: None,
             no_tiles: None,
             origin: self.signer.origin().to_string(),
             segment: self.tail.name().to_owned(),
@@ -140,7 +147,7 @@ impl Writer {
     /// When the frame can't be written or made durable, or an earlier one could not.
     pub fn append(&mut self, frame: &FrameInput<'_>) -> Result<Appended, StoreError> {
         self.latching(|writer| {
-            let appended = writer.append_events(frame)?;
+            let appended = writer.append_events(frame, FrameKind::Data)?;
             writer.sync()?;
             Ok(appended)
         })
@@ -153,8 +160,8 @@ impl Writer {
     /// As for [`append`](Self::append); after an error it is unknown which of the frames are durable.
     pub fn append_all(&mut self, frames: &[FrameInput<'_>]) -> Result<Vec<Appended>, StoreError> {
         self.latching(|writer| {
-            let appended =
-                frames.iter().map(|frame| writer.append_events(frame)).collect::<Result<_, _>>()?;
+            let append = |frame| writer.append_events(frame, FrameKind::Data);
+            let appended = frames.iter().map(append).collect::<Result<_, _>>()?;
             writer.sync()?;
             Ok(appended)
         })
@@ -225,7 +232,7 @@ impl Writer {
         outcome
     }
 
-    fn append_events(&mut self, input: &FrameInput<'_>) -> Result<Appended, StoreError> {
+    fn append_events(&mut self, input: &FrameInput<'_>, kind: FrameKind) -> Result<Appended, StoreError> {
         let (count, raw_len) = hash_lines(input, &mut self.inner)?;
         self.lost_total = self.lost_total.max(input.lost_total);
         self.packer.pack(input.lines).map_err(StoreError::io(&self.path, "compressing"))?;
@@ -238,7 +245,7 @@ impl Writer {
             raw_len,
             t_first: input.t_first,
             inner_root: self.inner.root(),
-            ..Draft::empty(FrameKind::Data, input.t_last, self.lost_total)
+            ..Draft::empty(kind, input.t_last, self.lost_total)
         };
         let put = self.put_frame(draft, &payload, input.lines);
         self.packer.reuse(payload);

@@ -74,6 +74,10 @@ pub enum Kind {
     RolledBack,
     /// A tile that has other hashes than the frames give.
     TileWrong,
+    /// Tombstones that are not those of the segments that retention removed.
+    TombstoneWrong,
+    /// A segment that retention must have kept.
+    RemovedTooEarly,
     /// Bytes that belong to no frame.
     UncoveredBytes,
     /// Something behind the frame that ended a segment.
@@ -130,6 +134,8 @@ impl Kind {
             | Self::CheckpointWrong
             | Self::RolledBack
             | Self::TileWrong
+            | Self::TombstoneWrong
+            | Self::RemovedTooEarly
             | Self::UncoveredBytes
             | Self::BytesAfterEnd => Severity::Tampered,
             Self::Unreadable | Self::NothingFound => Severity::Incomplete,

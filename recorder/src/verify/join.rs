@@ -97,7 +97,14 @@ impl<'a> Joint<'a> {
         };
         self.end = walk.end;
         self.lost = walk.end.map_or(self.lost, |end| end.lost_total.max(self.lost));
-        let leaves = walk.leaves.clone();
+        let mut leaves = walk.leaves.clone();
+        if let (true, Some(header), Some(end)) = (segment.removed, &segment.header, walk.end) {
+            leaves = self.tree.leaves_of(header.first_frame, end.frame_no);
+            if !ends_in(leaves.last(), header, &end) {
+                let sentence = "what the tombstone ends with is not what the tree has there";
+                segment.find(Kind::TombstoneWrong, sentence.to_owned());
+            }
+        }
         match segment.header.as_ref().map(|header| header.tree.clone()) {
             Some(stated) => self.tree.follow(&stated, &leaves, segment),
             None => self.tree.lose(),
@@ -131,11 +138,12 @@ impl<'a> Joint<'a> {
 
     /// Checks that a segment goes on where the log in front of it ends; the first one, where there is none.
     fn check_joint(
-        &self,
+        &mut self,
         before: Option<&mut Segment<'_>>,
         segment: &mut Segment<'_>,
         header: &SegmentHeader,
     ) {
+        let behind_removed = before.as_ref().is_some_and(|before| before.removed);
         if let (Some(before), Some(previous)) = (before, header.previous) {
             if (previous.first_frame, previous.attempt) != (before.file.first_frame, before.file.attempt) {
                 let sentence = "the segment was not made behind the one that is in front of it".to_owned();
@@ -144,7 +152,11 @@ impl<'a> Joint<'a> {
             }
             // What somebody else says does not speak against the segment before.
             if let Some(walk) = before.walk.take_if(|_| segment.is_genuine()) {
-                check_end(before, &walk, &previous, !header.starts_epoch());
+                if before.removed {
+                    check_removed_end(before, !header.starts_epoch());
+                } else {
+                    check_end(before, &walk, &previous, !header.starts_epoch());
+                }
                 before.walk = Some(walk);
             }
         }
@@ -152,9 +164,13 @@ impl<'a> Joint<'a> {
         let end = self.end.map_or(header.first_frame, |end| end.frame_no);
         let checked = self.tree.now().filter(|tree| **tree != header.tree && end == header.first_frame);
         if let Some(tree) = checked {
-            let sentence =
-                format!("the tree over {} frames is not the one that the header states", tree.size());
-            segment.find(Kind::TreeRoot, sentence);
+            let size = tree.size();
+            if behind_removed {
+                self.tree.tiles_are_wrong(size);
+            } else {
+                let sentence = format!("the tree over {size} frames is not the one that the header states");
+                segment.find(Kind::TreeRoot, sentence);
+            }
         }
         if let Some(end) = self.end {
             check_position(segment, &end, header);
@@ -254,6 +270,24 @@ fn check_end(before: &mut Segment<'_>, walk: &Walk, previous: &Previous, same_re
             let sentence = "the recorder did not end in order: it was killed, or the host went down";
             before.notes.push(Finding::new(Kind::UncleanStop, sentence).in_segment(&before.name));
         }
+    }
+}
+
+/// Whether the last leaf of a removed segment is that of the header that the next one follows.
+fn ends_in(last: Option<&Option<Hash>>, header: &SegmentHeader, end: &Expected) -> bool {
+    match last {
+        Some(Some(last)) => *last == end.prev_link,
+        // The tile is missing, and that is told.
+        Some(None) => true,
+        None => header.link() == end.prev_link,
+    }
+}
+
+/// Only a crash lets a segment end without a seal, and a new start of the recorder follows it.
+fn check_removed_end(before: &mut Segment<'_>, same_recorder: bool) {
+    if before.seal.is_none() && same_recorder {
+        let sentence = "the tombstone has no seal, though the same recorder went on behind the segment";
+        before.find(Kind::TombstoneWrong, sentence.to_owned());
     }
 }
 

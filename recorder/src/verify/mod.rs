@@ -9,6 +9,7 @@ pub mod event;
 pub mod finding;
 mod join;
 pub mod report;
+mod retention;
 mod segment;
 mod tree;
 mod walk;
@@ -19,9 +20,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::chain::checkpoint::Checkpoint;
 use crate::chain::key::OriginPublic;
 use crate::store::access::LOST_AND_FOUND;
-use crate::store::directory::Directory;
+use crate::store::directory::{Directory, SegmentFile};
 use crate::store::format::SegmentHeader;
 use crate::store::frames::Frames;
+use crate::store::retention::told::{self, Newest};
 use crate::store::tiles::TILE_DIRECTORY;
 use crate::store::{ORIGIN_FILE, StoreError};
 use finding::{Finding, Kind};
@@ -46,7 +48,12 @@ pub struct VerifyOptions {
     pub key: Option<OriginPublic>,
     /// A checkpoint that was kept elsewhere, or that this host signed last: the log must have what it covers.
     pub checkpoint: Option<Checkpoint>,
+    /// No segment may have been removed that was younger, ns.
+    pub retention: Option<i64>,
 }
+
+/// How often a store that retention removes from meanwhile is looked at again.
+const LOOKS: u32 = 4;
 
 /// How far a verification is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +79,28 @@ pub fn verify(
     options: &VerifyOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, StoreError> {
+    let mut look = verify_once(path, options, progress)?;
+    for _ in 1..LOOKS {
+        if look.is_stable {
+            break;
+        }
+        look = verify_once(path, options, progress)?;
+    }
+    Ok(look.report)
+}
+
+/// One look at a store.
+struct Look {
+    report: Report,
+    /// Nothing was removed meanwhile.
+    is_stable: bool,
+}
+
+fn verify_once(
+    path: &Path,
+    options: &VerifyOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Look, StoreError> {
     let tree = Tree::new(path, options.checkpoint.as_ref());
     let directory = Directory::open(path)?;
     let mut findings = strays(&directory);
@@ -84,22 +113,51 @@ pub fn verify(
         since: options.since.unwrap_or(i64::MIN),
         until: options.until.unwrap_or(i64::MAX),
     };
-    let mut segments: Vec<Segment<'_>> =
-        directory.segments().iter().map(|file| Segment::open(file, rules.key)).collect();
-    walk_all(&mut segments, rules, options.jobs, progress);
+    let newest = newest_told(&directory, &mut findings);
+    findings.extend(retention::check_tombstones(&directory, newest.as_ref()));
+    let mut segments = in_log_order(&directory, rules.key);
+    let told_in = newest.and_then(|newest| directory.segments().get(newest.place));
+    let chosen = choose(&segments, rules, told_in);
+    walk_all(&mut segments, &chosen, options.jobs, progress);
     let mut joint = Joint::new(tree);
     for index in 0..segments.len() {
         if let Some((segment, before)) = segments.get_mut(..=index).and_then(<[_]>::split_last_mut) {
             joint.take(before.last_mut(), segment);
         }
     }
+    retention::check_limits(&mut segments, options.retention);
     let ending = joint.finish(segments.last_mut());
     findings.extend(ending.findings);
-    Ok(Report {
+    let report = Report {
         lost: ending.lost,
         checkpoint: options.checkpoint.as_ref().filter(|_| ending.compared).map(Checkpoint::size),
+        removed: retention::ranges(&segments),
         ..report(options, key.as_ref(), &segments, findings)
+    };
+    let now = Directory::open(path)?;
+    let is_there = |segment| now.segments().binary_search(segment).is_ok();
+    let is_stable = now.tombstones() == directory.tombstones() && directory.segments().iter().all(is_there);
+    Ok(Look { report, is_stable })
+}
+
+/// The newest events of retention, where there is any tombstone at all.
+fn newest_told(directory: &Directory, findings: &mut Vec<Finding>) -> Option<Newest> {
+    if directory.tombstones().is_empty() {
+        return None;
+    }
+    told::newest(directory).unwrap_or_else(|error| {
+        findings.push(Finding::new(Kind::Unreadable, error.to_string()));
+        None
     })
+}
+
+/// Segments, and the tombstones of those that were removed.
+fn in_log_order<'a>(directory: &'a Directory, key: Option<&OriginPublic>) -> Vec<Segment<'a>> {
+    let there = directory.segments().iter().map(|file| Segment::open(file, key));
+    let removed = directory.removed().map(|file| Segment::open_tombstone(file, key));
+    let mut segments: Vec<_> = there.chain(removed).collect();
+    segments.sort_by_key(|segment| (segment.file.first_frame, segment.file.attempt));
+    segments
 }
 
 /// A checkpoint that the origin key did not sign proves nothing.
@@ -159,25 +217,49 @@ fn begins_like_a_segment(path: &Path) -> bool {
 }
 
 /// What is walked: the segments that can have something from the range asked for, and of those in front, back to the
-/// start of the recorder, the headers. The keys that signed the range come from there.
-fn choose<'a>(segments: &[Segment<'_>], rules: Rules<'a>) -> Vec<(usize, Rules<'a>)> {
+/// start of the recorder, the headers. The keys that signed the range come from there. The same for the segment that tells
+/// of all that was removed.
+fn choose<'a>(
+    segments: &[Segment<'_>],
+    rules: Rules<'a>,
+    told_in: Option<&SegmentFile>,
+) -> Vec<(usize, Rules<'a>)> {
     let overlaps = |index: &usize| {
         segments.get(*index).is_some_and(|segment| segment.overlaps(segments.get(index + 1), rules))
     };
     let asked: Vec<usize> = (0..segments.len()).filter(overlaps).collect();
-    let first = asked.first().copied().unwrap_or(0);
     let starts = |index: &usize| {
         let header = segments.get(*index).and_then(|segment| segment.header.as_ref());
         header.is_some_and(SegmentHeader::starts_epoch)
     };
-    let start = (0..=first).rev().find(starts).unwrap_or(0);
-    let before = (start..first).map(|index| (index, Rules { in_front: true, headers_only: true, ..rules }));
-    before.chain(asked.into_iter().map(|index| (index, rules))).collect()
+    let start_of = |index: usize| (0..=index).rev().find(starts).unwrap_or(0);
+    let first = asked.first().copied().unwrap_or(0);
+    let told_in = segments.iter().position(|segment| told_in.is_some_and(|file| segment.file == file));
+    let for_told = told_in.map_or(0..0, |index| start_of(index)..index + 1);
+    let mut in_front: Vec<usize> = (start_of(first)..first).chain(for_told).collect();
+    in_front.retain(|index| !asked.contains(index));
+    in_front.sort_unstable();
+    in_front.dedup();
+    let in_front =
+        in_front.into_iter().map(|index| (index, Rules { in_front: true, headers_only: true, ..rules }));
+    in_front.chain(asked.into_iter().map(|index| (index, rules))).collect()
 }
 
 /// Walks the chosen segments, some at a time.
-fn walk_all(segments: &mut [Segment<'_>], rules: Rules<'_>, jobs: usize, progress: &mut dyn FnMut(Progress)) {
-    let chosen = choose(segments, rules);
+fn walk_all(
+    segments: &mut [Segment<'_>],
+    chosen: &[(usize, Rules<'_>)],
+    jobs: usize,
+    progress: &mut dyn FnMut(Progress),
+) {
+    let is_removed = |index: usize| segments.get(index).is_some_and(|segment| segment.removed);
+    let (removed, chosen): (Vec<_>, Vec<_>) = chosen.iter().partition(|(index, _)| is_removed(*index));
+    for (index, _) in removed {
+        let next = segments.get(index + 1).and_then(|next| next.header.clone());
+        if let Some(segment) = segments.get_mut(index) {
+            segment.walk_tombstone(next.as_ref());
+        }
+    }
     let available = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = if jobs == 0 { available() } else { jobs }.min(chosen.len());
     let taken = AtomicUsize::new(0);
@@ -243,7 +325,7 @@ fn report(
     Report {
         verdict,
         exit_code: verdict.exit_code(),
-        asked: Asked { since, until, headers_only },
+        asked: Asked { since, until, headers_only, retention: options.retention },
         proven: key.map_or_else(Proven::default, |_| proven(segments)),
         origin: key.map(ToString::to_string),
         origin_given: options.key.is_some(),
@@ -253,6 +335,7 @@ fn report(
         bytes: walks().map(|walk| walk.length).sum(),
         lost: 0,
         checkpoint: None,
+        removed: Vec::new(),
         findings,
     }
 }
@@ -265,6 +348,10 @@ fn proven(segments: &[Segment<'_>]) -> Proven {
         // That the file changed since does not take away from the frames in front of the change.
         let later = |finding: &Finding| matches!(finding.kind, Kind::SegmentChanged | Kind::SegmentCut);
         let sound = segment.findings.iter().all(later);
+        // Its events are gone, its place in the log is not.
+        if segment.removed && segment.findings.is_empty() {
+            continue;
+        }
         let Some(walk) = segment.asked().filter(|_| sound) else { break };
         if let Some((first, last)) = walk.proven {
             proven.extend(&segment.name, &first, &last);

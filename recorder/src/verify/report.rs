@@ -72,6 +72,25 @@ impl Proven {
     }
 }
 
+/// Segments behind one another that retention removed. Their frames are in the tree all the same, their events are gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Removed {
+    /// Number of segments.
+    pub segments: u64,
+    /// First frame.
+    pub first_frame: u64,
+    /// The frame behind the last one.
+    pub next_frame: u64,
+    /// First event.
+    pub first_event: u64,
+    /// The event behind the last one.
+    pub next_event: u64,
+    /// When the first segment was begun, ns since 1970.
+    pub from: i64,
+    /// When the last one ended.
+    pub until: i64,
+}
+
 /// What was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Asked {
@@ -81,6 +100,8 @@ pub struct Asked {
     pub until: Option<i64>,
     /// Payloads were left unread.
     pub headers_only: bool,
+    /// How long every segment must have been kept at least, ns.
+    pub retention: Option<i64>,
 }
 
 /// What [`super::verify`] found out.
@@ -110,6 +131,8 @@ pub struct Report {
     pub lost: u64,
     /// Frames of the checkpoint that the log was compared with, when it could be.
     pub checkpoint: Option<u64>,
+    /// What retention removed.
+    pub removed: Vec<Removed>,
     /// What was found, in log order.
     pub findings: Vec<Finding>,
 }

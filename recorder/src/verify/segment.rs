@@ -1,12 +1,13 @@
 //! One segment under verification: its header checked against its name and the key, and its walk once it was walked.
 
 use super::finding::{Finding, Kind};
-use super::walk::{Rules, Walk, name_of, walk};
+use super::walk::{Expected, Rules, Walk, name_of, walk};
 use crate::chain::key::{Domain, OriginPublic};
 use crate::store::StoreError;
 use crate::store::directory::SegmentFile;
-use crate::store::format::SegmentHeader;
+use crate::store::format::{FrameHeader, SegmentHeader};
 use crate::store::reader::SegmentReader;
+use crate::store::tombstone::Tombstone;
 
 /// A minute, for frames whose events are older than the segment that they begin.
 const SLACK: i64 = 60_000_000_000;
@@ -18,6 +19,10 @@ pub(super) struct Segment<'a> {
     pub name: String,
     /// `None` when it is torn, changed or unreadable.
     pub header: Option<SegmentHeader>,
+    /// Retention removed it: what is known about it is in its tombstone.
+    pub removed: bool,
+    /// Header of its seal, in its tombstone.
+    pub seal: Option<FrameHeader>,
     /// The header is a part of one, as a crash leaves it.
     pub headless: bool,
     pub walk: Option<Walk>,
@@ -30,16 +35,7 @@ pub(super) struct Segment<'a> {
 impl<'a> Segment<'a> {
     /// Reads and checks the header.
     pub(super) fn open(file: &'a SegmentFile, key: Option<&OriginPublic>) -> Self {
-        let name = name_of(&file.path);
-        let mut segment = Self {
-            file,
-            name,
-            header: None,
-            headless: false,
-            walk: None,
-            findings: Vec::new(),
-            notes: Vec::new(),
-        };
+        let mut segment = Self::unread(file);
         match SegmentReader::open(&file.path) {
             Ok(Some(reader)) => {
                 let header = reader.header().clone();
@@ -53,6 +49,65 @@ impl<'a> Segment<'a> {
             Err(error) => segment.find(Kind::Unreadable, error.to_string()),
         }
         segment
+    }
+
+    /// Reads and checks the tombstone of a removed segment.
+    pub(super) fn open_tombstone(file: &'a SegmentFile, key: Option<&OriginPublic>) -> Self {
+        let mut segment = Self { removed: true, ..Self::unread(file) };
+        match Tombstone::read(file) {
+            Ok((tombstone, _)) => {
+                segment.check(&tombstone.header, key);
+                segment.header = Some(tombstone.header);
+                segment.seal = tombstone.seal;
+            }
+            Err(StoreError::Damaged { what, .. }) => {
+                segment.find(Kind::TombstoneWrong, format!("the tombstone was changed: {what}"));
+            }
+            Err(error) => segment.find(Kind::Unreadable, error.to_string()),
+        }
+        segment
+    }
+
+    fn unread(file: &'a SegmentFile) -> Self {
+        Self {
+            file,
+            name: name_of(&file.path),
+            header: None,
+            removed: false,
+            seal: None,
+            headless: false,
+            walk: None,
+            findings: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Stands in for the walk of a removed segment in front of `next`; its leaves are in the tiles.
+    pub(super) fn walk_tombstone(&mut self, next: Option<&SegmentHeader>) {
+        let Some(header) = &self.header else { return };
+        let end = match (&self.seal, next) {
+            (Some(seal), _) => Some(Expected {
+                frame_no: seal.frame_no.saturating_add(1),
+                first_seq: seal.next_seq(),
+                prev_link: seal.leaf_hash(),
+                epoch: seal.epoch,
+                lost_total: seal.lost_total,
+                key: Some(seal.next_pk),
+            }),
+            // A crash ended it: its successor is what is signed.
+            (None, Some(next)) => Some(Expected {
+                frame_no: next.first_frame,
+                first_seq: next.first_seq,
+                prev_link: next.prev_link,
+                epoch: header.epoch,
+                lost_total: 0,
+                key: None,
+            }),
+            (None, None) => None,
+        };
+        let stopped = self.seal.is_some_and(|seal| seal.is_stop());
+        let ended = self.seal.is_some();
+        self.walk = Some(Walk { in_front: true, end, ended, stopped, ..Walk::default() });
     }
 
     fn check(&mut self, header: &SegmentHeader, key: Option<&OriginPublic>) {

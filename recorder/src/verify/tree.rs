@@ -8,7 +8,7 @@ use super::finding::{Finding, Kind};
 use super::segment::Segment;
 use crate::chain::Hash;
 use crate::chain::checkpoint::Checkpoint;
-use crate::chain::tile::{Tile, TileBuilder, TileId};
+use crate::chain::tile::{Tile, TileBuilder, TileId, WIDTH};
 use crate::chain::tree::Frontier;
 use crate::store::StoreError;
 use crate::store::tiles::Tiles;
@@ -81,6 +81,35 @@ impl<'a> Tree<'a> {
             self.compare(&tree);
         }
         self.now = Some(tree);
+    }
+
+    /// The leaves of removed frames, which are in full tiles; `None` at the end where they are not.
+    pub(super) fn leaves_of(&mut self, first: u64, end: u64) -> Vec<Option<Hash>> {
+        let mut leaves = Vec::new();
+        let mut next = first;
+        while next < end {
+            let id = TileId::holding(0, next);
+            let Ok(Some(tile)) = self.tiles.read(id) else {
+                let sentence = "it is missing or unfinished, and has the hashes of frames that were removed";
+                self.findings.push(Finding::new(Kind::TileWrong, format!("{}: {sentence}", id.path())));
+                leaves.push(None);
+                break;
+            };
+            let inside = usize::try_from(next % WIDTH).unwrap_or(usize::MAX);
+            let wanted = usize::try_from(end - next).unwrap_or(usize::MAX);
+            let before = leaves.len();
+            leaves.extend(tile.hashes().skip(inside).take(wanted).map(Some));
+            next += (leaves.len() - before) as u64;
+        }
+        leaves
+    }
+
+    /// The tiles do not give the tree that the segment behind removed ones states.
+    pub(super) fn tiles_are_wrong(&mut self, frames: u64) {
+        let sentence = format!(
+            "the tiles do not give the tree of the first {frames} frames, of which the last were removed"
+        );
+        self.findings.push(Finding::new(Kind::TileWrong, sentence));
     }
 
     /// Compares with the checkpoint from outside where the tree has its size.

@@ -9,9 +9,10 @@ use super::finding::{Finding, Kind};
 use crate::chain::checkpoint::Checkpoint;
 use crate::chain::key::{Domain, OriginPublic};
 use crate::chain::{Hash, once};
-use crate::store::format::{FRAME_HEADER, FormatError, FrameHeader, SegmentHeader};
+use crate::store::format::{FRAME_HEADER, FormatError, FrameHeader, FrameKind, SegmentHeader};
 use crate::store::frames::{Frame, Frames, Payloads, Step};
 use crate::store::reader::SegmentReader;
+use crate::store::retention::told::{self, Told};
 use crate::store::{StoreError, Torn};
 
 const AFTER_END: &str = "the recorder had ended the segment in front of these bytes";
@@ -58,6 +59,8 @@ pub(super) struct Walk {
     pub in_range: u64,
     /// What the seal says about the tree in front of it, signed by the origin key.
     pub checkpoint: Option<Checkpoint>,
+    /// What it tells of removed segments.
+    pub told: Vec<Told>,
     /// Whether the last frame ends the segment and nothing follows.
     pub ended: bool,
     /// Whether the recorder ended in order with the last frame.
@@ -221,6 +224,12 @@ impl Walker<'_> {
             let finding =
                 Finding::new(kind, sentence).at(frame.offset).frames(header.frame_no, header.frame_no);
             self.add(finding.events(header.first_seq, u64::from(header.count)));
+        }
+        if frame.header.kind == FrameKind::Tomb {
+            match told::of_frame(frame) {
+                Ok(told) => self.walk.told.extend(told),
+                Err(why) => self.add(Finding::new(Kind::PayloadShape, why).at(frame.offset)),
+            }
         }
         if self.walk.findings.is_empty() {
             let first = self.walk.proven.map_or(frame.header, |(first, _)| first);

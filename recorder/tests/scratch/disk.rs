@@ -197,6 +197,13 @@ impl Medium for Disk {
         }
         self.files.seal(name)
     }
+
+    fn remove(&mut self, name: &str) -> Result<(), StoreError> {
+        if self.strikes().is_some() {
+            return Err(self.refuse(name, "removing"));
+        }
+        self.files.remove(name)
+    }
 }
 
 /// Numbers that look random and are the same each time (SplitMix64).

@@ -56,6 +56,20 @@ pub struct Status {
     pub queues: Vec<Queue>,
     /// Hooks into the kernel and libpam.
     pub probes: Vec<Probe>,
+    /// What is removed, and what never.
+    #[serde(default)]
+    pub retention: Retention,
+}
+
+/// The retention in force, as configured; null for no limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retention {
+    /// Age from which on segments are removed.
+    pub keep_age: Option<String>,
+    /// Size that all segments together may have.
+    pub keep_size: Option<String>,
+    /// Ranges of time that stay.
+    pub hold: Vec<String>,
 }
 
 /// Counters of one class since the daemon started.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use recorder_common::class::Class;
 
 use super::super::backlog::{self, Backlog};
-use super::protocol::{ClassStatus, Durable, Probe, Queue, Status};
+use super::protocol::{ClassStatus, Durable, Probe, Queue, Retention, Status};
 
 /// A frame that has just become durable.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,7 @@ pub struct Shared {
     backlog: Backlog,
     probes: Mutex<Vec<Probe>>,
     failure: Mutex<Option<String>>,
+    retention: Mutex<Retention>,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +77,7 @@ impl Shared {
             backlog: Backlog::default(),
             probes: Mutex::default(),
             failure: Mutex::default(),
+            retention: Mutex::default(),
         })
     }
 
@@ -123,6 +125,11 @@ impl Shared {
         *lock(&self.probes) = probes;
     }
 
+    /// Replaces what is told about retention.
+    pub fn set_retention(&self, retention: Retention) {
+        *lock(&self.retention) = retention;
+    }
+
     /// The daemon no longer records; the first reason stays.
     pub fn set_failure(&self, why: &str) {
         lock(&self.failure).get_or_insert_with(|| why.to_owned());
@@ -156,6 +163,7 @@ impl Shared {
             durable: lock(&self.durable).to_status(),
             queues: vec![frames],
             probes: lock(&self.probes).clone(),
+            retention: lock(&self.retention).clone(),
         }
     }
 

@@ -78,6 +78,8 @@ fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
     };
     let commands = FLAG_COMMANDS.iter().map(|command| is(1, *command));
     rules.insert(libc::SYS_ioctl, commands.collect::<Result<_, _>>()?);
+    // Plain files only: the flags of the call are zero.
+    rules.insert(libc::SYS_unlinkat, vec![is(2, 0)?]);
     // Leases, and in a debug build a look whether what is closed is open.
     let controls = [libc::F_GETFD, libc::F_GETFL, libc::F_SETLEASE];
     let controls = controls.map(|control| is(1, u64::from(control.unsigned_abs())));

@@ -1,5 +1,6 @@
 //! The helper that puts flags on files of the store, so that the daemon needs no right to: a copy of the recorder that
-//! is started before the first event is read, keeps CAP_LINUX_IMMUTABLE and nothing else, and only ever adds flags.
+//! is started before the first event is read, keeps CAP_LINUX_IMMUTABLE and nothing else, and only ever adds flags, but
+//! for a segment that has its tombstone beside it: that it removes.
 //!
 //! It ends when the daemon does. When it ends before, the daemon stops: recording must not go on unprotected.
 
@@ -17,7 +18,7 @@ use std::time::Duration;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
 
-use crate::store::medium::{FlagError, Flags, Protection};
+use crate::store::medium::{Doomed, FlagError, Flags, Protection};
 use protocol::{Answer, REPLY, Request};
 pub use service::run;
 
@@ -172,5 +173,9 @@ impl Flags for Sealer {
             );
         }
         Ok(())
+    }
+
+    fn remove(&mut self, doomed: Doomed<'_>) -> Result<(), FlagError> {
+        self.ask(Request::Remove(doomed.name), &[doomed.store, doomed.segment, doomed.tombstone]).map(drop)
     }
 }

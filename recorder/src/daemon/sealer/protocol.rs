@@ -19,15 +19,18 @@ const REQUEST: usize = 1 + NAME;
 /// Length of an answer: what, and an errno.
 pub(super) const REPLY: usize = 5;
 /// Most descriptors that a request has.
-const DESCRIPTORS: usize = 2;
+const DESCRIPTORS: usize = 3;
 
-/// What the daemon may ask for. Nothing takes a flag away.
+/// What the daemon may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Request<'a> {
     /// The descriptor is the store. Once.
     Store,
     /// Protect the second descriptor, which has this name in the directory that the first one is.
     Protect(Protection, &'a str),
+    /// Remove the segment of this name, which is the second descriptor, from the store, which is the first; the third one
+    /// is its tombstone.
+    Remove(&'a str),
 }
 
 impl<'a> Request<'a> {
@@ -41,6 +44,7 @@ impl<'a> Request<'a> {
                 };
                 [&[verb], name.as_bytes()].concat()
             }
+            Self::Remove(name) => [&[3], name.as_bytes()].concat(),
         }
     }
 
@@ -52,6 +56,7 @@ impl<'a> Request<'a> {
             (0, _) if name.is_empty() => Some(Self::Store),
             (1, true) => Some(Self::Protect(Protection::AppendOnly, name)),
             (2, true) => Some(Self::Protect(Protection::Sealed, name)),
+            (3, true) => Some(Self::Remove(name)),
             _ => None,
         }
     }
@@ -65,7 +70,7 @@ fn is_plain(name: &str) -> bool {
 /// What the helper answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// The flag is set; or, as the first word, ready.
+    /// It is done; or, as the first word, ready.
     Done,
     /// The system refused, with this errno.
     System(i32),
@@ -77,6 +82,8 @@ pub(super) enum Answer {
     Type,
     /// The file is not what has that name in the store.
     Elsewhere,
+    /// The segment has no tombstone that stays.
+    Tombstone,
     /// The helper has no right to set flags.
     NoRight,
     /// The flag is set, but somebody has the file open for writing or mapped to write.
@@ -97,6 +104,7 @@ impl Answer {
             Self::NoRight => (6, 0),
             Self::Confine(errno) => (7, errno),
             Self::Held => (8, 0),
+            Self::Tombstone => (9, 0),
         };
         let [a, b, c, d] = errno.to_le_bytes();
         [word, a, b, c, d]
@@ -115,6 +123,7 @@ impl Answer {
             6 => Self::NoRight,
             7 => Self::Confine(errno),
             8 => Self::Held,
+            9 => Self::Tombstone,
             _ => return None,
         })
     }
@@ -129,6 +138,7 @@ impl fmt::Display for Answer {
             Self::Store => f.write_str("the store is told once, and first"),
             Self::Type => f.write_str("neither a regular file nor a directory"),
             Self::Elsewhere => f.write_str("the file is not what has that name in the store"),
+            Self::Tombstone => f.write_str("no immutable tombstone stands beside the segment"),
             Self::NoRight => f.write_str("it has no CAP_LINUX_IMMUTABLE"),
             Self::Held => f.write_str("somebody has it open for writing"),
             Self::Confine(errno) => {
@@ -203,6 +213,7 @@ mod tests {
             Request::Store,
             Request::Protect(Protection::AppendOnly, "seg-0000000000.krl.zst"),
             Request::Protect(Protection::Sealed, "000"),
+            Request::Remove("seg-0000000000.krl.zst"),
         ] {
             assert_eq!(Request::decode(&request.encode()), Some(request));
         }
@@ -219,7 +230,9 @@ mod tests {
             b"\x02.",
             b"\x02a/b",
             b"\x02a\0",
-            b"\x03a",
+            b"\x03",
+            b"\x03a/b",
+            b"\x04a",
             b"\x01\xff",
             &long,
         ] {
@@ -229,12 +242,12 @@ mod tests {
 
     #[test]
     fn answers_come_back_as_they_were() {
-        for word in 0..9 {
+        for word in 0..10 {
             let answer = Answer::decode(&[word, 0, 0, 0, 0]).unwrap();
             assert_eq!(answer.encode(), [word, 0, 0, 0, 0]);
         }
         assert_eq!(Answer::decode(&Answer::System(28).encode()), Some(Answer::System(28)));
-        assert_eq!(Answer::decode(&[9, 0, 0, 0, 0]), None);
+        assert_eq!(Answer::decode(&[10, 0, 0, 0, 0]), None);
         assert_eq!(Answer::decode(&[0]), None);
     }
 }

@@ -1,4 +1,5 @@
-//! What the helper does: hears requests, looks whether the file is one of the store, adds the flag, answers.
+//! What the helper does: hears requests, looks whether the file is one of the store, adds the flag (or removes a segment
+//! that has its tombstone), answers.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,7 +12,10 @@ use rustix::net::sockopt::socket_type;
 use super::confine;
 use super::protocol::{self, Answer, Packet, Request};
 use crate::daemon::privileges;
-use crate::store::medium::{Protection, add_flag};
+use crate::store::fixed::is_immutable;
+use crate::store::format::parse_segment_name;
+use crate::store::medium::{Protection, add_flag, remove_protected};
+use crate::store::tombstone::tombstone_name;
 
 /// How deep below the store a file may be.
 const DEPTH: usize = 8;
@@ -55,9 +59,12 @@ fn answer(store: &mut Option<Store>, mut packet: Packet) -> Answer {
         (Some(Request::Protect(protection, name)), [directory, file], Some(store)) => {
             store.protect(directory, name, file, protection)
         }
-        (Some(Request::Store), [_], Some(_)) | (Some(Request::Protect(..)), [_, _], None) => {
-            Err(Answer::Store)
+        (Some(Request::Remove(name)), [directory, segment, tombstone], Some(store)) => {
+            store.remove(directory, name, segment, tombstone)
         }
+        (Some(Request::Store), [_], Some(_))
+        | (Some(Request::Protect(..)), [_, _], None)
+        | (Some(Request::Remove(_)), [_, _, _], None) => Err(Answer::Store),
         _ => Err(Answer::Malformed),
     };
     outcome.err().unwrap_or(Answer::Done)
@@ -95,6 +102,28 @@ impl Store {
         if is_held { Err(Answer::Held) } else { Ok(()) }
     }
 
+    /// Removes a segment whose tombstone stands beside it and can't be changed any more.
+    fn remove(
+        &self,
+        directory: &OwnedFd,
+        name: &str,
+        segment: &OwnedFd,
+        tombstone: &OwnedFd,
+    ) -> Result<(), Answer> {
+        if !is_same(&fstat(directory).map_err(system)?, &self.0) {
+            return Err(Answer::Elsewhere);
+        }
+        let (first_frame, attempt) = parse_segment_name(name).ok_or(Answer::Elsewhere)?;
+        is_file_of(directory, name, segment)?;
+        is_file_of(directory, &tombstone_name(first_frame, attempt), tombstone)
+            .map_err(|_| Answer::Tombstone)?;
+        if !is_immutable(tombstone).unwrap_or(false) {
+            return Err(Answer::Tombstone);
+        }
+        remove_protected(directory, name, segment)
+            .map_err(|error| Answer::System(error.raw_os_error().unwrap_or(0)))
+    }
+
     /// Whether the directory is the store or lies in it. The way up leads through no link.
     fn holds(&self, directory: &OwnedFd) -> bool {
         let mut up = String::from(".");
@@ -107,6 +136,16 @@ impl Store {
         }
         false
     }
+}
+
+/// Refuses a descriptor that is not the regular file of that name.
+fn is_file_of(directory: &OwnedFd, name: &str, file: &OwnedFd) -> Result<(), Answer> {
+    let found = fstat(file).map_err(system)?;
+    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+        return Err(Answer::Type);
+    }
+    let named = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|_| Answer::Elsewhere)?;
+    if is_same(&found, &named) { Ok(()) } else { Err(Answer::Elsewhere) }
 }
 
 fn is_same(one: &Stat, other: &Stat) -> bool {

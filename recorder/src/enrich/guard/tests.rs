@@ -140,11 +140,33 @@ fn the_recorders_own_work_is_not_marked_and_nobody_elses_passes_for_it() {
         assert!(is_marked(by(RECORDER, event(kind, SEGMENT))), "{kind:?}");
     }
     assert!(!is_marked(by(HELPER, added(IFlags::APPEND | IFlags::IMMUTABLE))));
-    assert!(is_marked(by(HELPER, added(IFlags::empty()))), "a flag was cleared");
+    assert!(!is_marked(by(HELPER, added(IFlags::empty()))), "retention takes flags off");
+    assert!(!is_marked(by(HELPER, event(Kind::FileDelete, SEGMENT))), "and removes");
+    assert!(is_marked(by(HELPER, event(Kind::FileDelete, "/var/log/recorder/origin.pub"))));
     assert!(is_marked(by(RECORDER, added(IFlags::APPEND))), "the daemon has given that right up");
     for other in [ProcessId { pid: 10, ticks: 50 }, ProcessId { pid: 12, ticks: 5 }] {
         assert!(is_marked(by(other, event(Kind::FileWrite, SEGMENT))), "{other:?}");
     }
+}
+
+#[test]
+fn the_inode_of_a_removed_segment_may_be_anybodys() {
+    let bits = |flags: IFlags| {
+        let event = with(event(Kind::AttrFlags, SEGMENT), |file| file.bits = Some(u64::from(flags.bits())));
+        by(HELPER, with(event, |file| file.inode = Some(Inode { dev: 1, ino: 77, ..Inode::default() })))
+    };
+    let reused = || {
+        with(event(Kind::FileWrite, "/home/ann/x"), |file| {
+            file.inode = Some(Inode { dev: 1, ino: 77, ..Inode::default() })
+        })
+    };
+    let mut guard = guard();
+    let mut is_marked = |mut event: Event<'static>| {
+        guard.marks(&mut event);
+        event.flags & flag::STORE != 0
+    };
+    assert!(!is_marked(bits(IFlags::IMMUTABLE)) && is_marked(reused()));
+    assert!(!is_marked(bits(IFlags::empty())) && !is_marked(reused()));
 }
 
 #[test]

@@ -69,7 +69,8 @@ fn set_numbers(file: &mut File<'_>, event: &mut Event<'_>, numbers: &Numbers) {
         | Kind::Start
         | Kind::Stop
         | Kind::Gap
-        | Kind::Config => {}
+        | Kind::Config
+        | Kind::Tombstone => {}
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 
+use crate::store::REMOVING_FILE;
 use crate::store::writer::{Immutable, Options, Writer};
 use crate::store::{FrameInput, StoreError};
 
@@ -279,4 +280,28 @@ fn a_crash_while_the_store_was_made_is_mended() {
         drop(scratch.open(Immutable::Off).unwrap());
         assert_eq!(fs::read(&origin).unwrap(), line);
     }
+}
+
+#[test]
+fn what_a_removal_had_left_without_flags_when_it_died_has_them_again() {
+    if !has_append_only() {
+        return;
+    }
+    let scratch = Scratch::new();
+    drop(scratch.open(Immutable::Required).unwrap());
+    append(&mut scratch.open(Immutable::Required).unwrap());
+    let store = scratch.store();
+    let segment = scratch.files()[1].clone();
+    fs::write(store.join("seg-0000000000.tomb"), "begun").unwrap();
+    let note = scratch.keep.path().join("state").join(REMOVING_FILE);
+    free(&segment);
+    free(&store);
+    // Without the note it was somebody else.
+    assert!(scratch.refusal(Immutable::Required).contains("flag is gone"));
+    fs::write(&note, "").unwrap();
+    let options = Options { segment_bytes: 1_200, ..Options::new([1; 16], 0) };
+    let (_, recovery) = Writer::open(&store, &scratch.keep.path().join("state"), options).unwrap();
+    assert_eq!(recovery.mended, [store.display().to_string(), segment.display().to_string()]);
+    assert_eq!((protection(&store), protection(&segment)), (IFlags::APPEND, IFlags::IMMUTABLE));
+    assert!(!note.exists());
 }
