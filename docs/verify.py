@@ -7,7 +7,7 @@ zstd`. It reads, and writes nothing. What the words in it mean (header, link, ep
     verify.py STORE [--key KEY] [--checkpoint FILE] [--headers-only] [--json]    a store or a copy of one
     verify.py --proof FILE --key KEY [--json]                                    the proof of one event
     verify.py --dump STORE                                                       its headers, for people
-    verify.py --batch < LINES                                                    each a store and, behind a tab, a checkpoint
+    verify.py --batch < LINES                                                    many, for programs: one JSON object a line
 
 KEY is an origin.pub that you kept elsewhere, as a file or as its line. Ends with 5 when all is consistent (UNANCHORED: a
 check like this one can't see what was rewritten as a whole), 2 when it is TAMPERED with, 3 when it is INCOMPLETE, 64 when
@@ -208,53 +208,60 @@ def root_by_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> b
 
 
 class Checkpoint(NamedTuple):
+    origin: str
     size: int
     root: bytes
+    text: str
+    signatures: dict[tuple[str, bytes], bytes]
+
+    @classmethod
+    def parse(cls, data: bytes) -> Checkpoint:
+        """A checkpoint whose signatures nobody has looked at; Broken when it is none."""
+        if len(data) > MAX_CHECKPOINT:
+            raise Broken("a checkpoint is longer than it can be")
+        try:
+            note = data.decode()
+        except UnicodeDecodeError as error:
+            raise Broken("a checkpoint is not UTF-8") from error
+        if any(ord(char) < 32 and char != "\n" for char in note):
+            raise Broken("a checkpoint has control characters")
+        text, blank, signatures = note.rpartition("\n\n")
+        if not blank or not signatures.endswith("\n"):
+            raise Broken("not a checkpoint: not a text, a blank line and signature lines")
+        lines = text.split("\n")
+        if len(lines) < 3 or "" in lines:
+            raise Broken("not a checkpoint: not an origin, a size and a root")
+        root = unbase64(lines[2])
+        if len(root) != 32:
+            raise Broken("a checkpoint whose root has not 32 bytes")
+        return cls(lines[0], decimal(lines[1]), root, text + "\n", note_signatures(signatures[:-1].split("\n")))
+
+    def check(self, origin: Origin) -> None:
+        """Forged when the origin did not sign it."""
+        if self.origin != origin.name:
+            raise Forged(f"a checkpoint of another origin: {self.origin[:60]}")
+        signature = self.signatures.get((origin.name, origin.id[:4]))
+        if signature is None:
+            raise Forged("a checkpoint that the origin did not sign")
+        if len(signature) != 64 or not signed_by(origin.key, self.text.encode(), signature):
+            raise Forged("the origin's signature of a checkpoint does not hold")
 
 
-def parse_checkpoint(data: bytes, origin: Origin) -> Checkpoint:
-    """A checkpoint that the origin signed; Broken when it is none."""
-    if len(data) > MAX_CHECKPOINT:
-        raise Broken("a checkpoint is longer than it can be")
-    try:
-        note = data.decode()
-    except UnicodeDecodeError as error:
-        raise Broken("a checkpoint is not UTF-8") from error
-    if any(ord(char) < 32 and char != "\n" for char in note):
-        raise Broken("a checkpoint has control characters")
-    text, blank, signatures = note.rpartition("\n\n")
-    if not blank or not signatures.endswith("\n"):
-        raise Broken("not a checkpoint: not a text, a blank line and signature lines")
-    lines = text.split("\n")
-    if len(lines) < 3 or "" in lines:
-        raise Broken("not a checkpoint: not an origin, a size and a root")
-    size, root = decimal(lines[1]), unbase64(lines[2])
-    if len(root) != 32:
-        raise Broken("a checkpoint whose root has not 32 bytes")
-    if lines[0] != origin.name:
-        raise Forged(f"a checkpoint of another origin: {lines[0][:60]}")
-    check_note_signatures(text + "\n", signatures[:-1].split("\n"), origin)
-    return Checkpoint(size, root)
-
-
-def check_note_signatures(text: str, lines: list[str], origin: Origin) -> None:
-    seen = set()
+def note_signatures(lines: list[str]) -> dict[tuple[str, bytes], bytes]:
+    """The signatures by name and id of their keys."""
     if len(lines) > MAX_SIGNATURES:
         raise Broken("a checkpoint has more signatures than it can have")
+    found: dict[tuple[str, bytes], bytes] = {}
     for line in lines:
-        found = re.fullmatch(r"— ([^\s+]+) (\S+)", line)
-        signature = unbase64(found[2]) if found else b""
-        if not found or len(signature) < 5:
+        parts = re.fullmatch(r"— ([^\s+]+) (\S+)", line)
+        signature = unbase64(parts[2]) if parts else b""
+        if not parts or len(signature) < 5:
             raise Broken("a checkpoint has a line that is no signature")
-        signer = found[1], signature[:4]
-        if signer in seen:
+        signer = parts[1], signature[:4]
+        if signer in found:
             raise Broken("a checkpoint has two signatures by one key")
-        seen.add(signer)
-        if signer == (origin.name, origin.id[:4]):
-            if len(signature) != 68 or not signed_by(origin.key, text.encode(), signature[4:]):
-                raise Forged("the origin's signature of a checkpoint does not hold")
-    if (origin.name, origin.id[:4]) not in seen:
-        raise Forged("a checkpoint that the origin did not sign")
+        found[signer] = signature[4:]
+    return found
 
 
 # Headers
@@ -356,8 +363,6 @@ class Leaf(NamedTuple):
             raise Broken("the header of the frame has a payload length beyond the limit")
         if self.raw_length > min(MAX_RAW, self.payload_length * MAX_RATIO):
             raise Broken("the header of the frame has a raw length beyond the limit")
-        if not has_events and self.inner_root != sha256():
-            raise Broken("a frame without events has an inner root")
 
 
 class Frame(NamedTuple):
@@ -751,7 +756,10 @@ class Store:
         if not self.take_origin(key):
             return self.report
         try:
-            self.kept = parse_checkpoint(checkpoint, self.origin) if checkpoint is not None else None
+            if checkpoint is not None:
+                kept = Checkpoint.parse(checkpoint)
+                kept.check(self.origin)
+                self.kept = kept
         except Forged as error:
             self.report.add("tampered", "checkpoint", str(error))
         self.compare_kept()
@@ -1032,6 +1040,8 @@ class Segment:
 
     def check_payload(self, frame: Frame) -> None:
         payload = self.payload_of(frame)
+        if frame.leaf.count == 0 and frame.leaf.inner_root != sha256():
+            raise Broken(f"frame {frame.leaf.number} has no events, but an inner root")
         if frame.leaf.kind == SEAL:
             self.check_seal(Seal.parse(payload))
         elif frame.leaf.kind == HEARTBEAT:
@@ -1046,10 +1056,11 @@ class Segment:
 
     def check_seal(self, seal: Seal) -> None:
         self.check_payloads()
-        checkpoint = parse_checkpoint(seal.checkpoint, self.store.origin)
+        checkpoint = Checkpoint.parse(seal.checkpoint)
+        checkpoint.check(self.store.origin)
         if seal.checkpoint.count(b"\n") != 5:
             raise Broken("the checkpoint of the seal has more than three lines and a signature")
-        if checkpoint != (self.store.tree.size, self.store.tree.root()):
+        if (checkpoint.size, checkpoint.root) != (self.store.tree.size, self.store.tree.root()):
             raise Broken("the checkpoint of the seal is not of the frames before it")
         if seal.index != self.indexer.finish():
             raise Broken("the index of the segment is not that of its frames")
@@ -1091,13 +1102,14 @@ def check_proof(data: bytes, key: Origin) -> tuple[str, int, str]:
     except (Broken, UnicodeDecodeError) as error:
         return "INCOMPLETE", 3, f"there is no proof to check: {error}"
     try:
-        line = event_of(index, extra, path, parse_checkpoint(checkpoint, key))
+        checkpoint.check(key)
+        line = event_of(index, extra, path, checkpoint)
     except Broken as error:
         return "TAMPERED", 2, f"the proof does not hold: {error}"
     return "UNANCHORED", 5, line.decode(errors="backslashreplace")
 
 
-def parse_proof(data: bytes) -> tuple[int, bytes, list[bytes], bytes]:
+def parse_proof(data: bytes) -> tuple[int, bytes, list[bytes], Checkpoint]:
     if len(data) > MAX_PROOF:
         raise Broken("longer than a proof can be")
     head, blank, checkpoint = data.partition(b"\n\n")
@@ -1113,7 +1125,7 @@ def parse_proof(data: bytes) -> tuple[int, bytes, list[bytes], bytes]:
         raise Broken("a proof without one of our events")
     if int.from_bytes(extra[12:16], "little") != len(extra) - 208 - 32 * extra[5]:
         raise Broken("a proof with another length than it says")
-    return index, extra, path, checkpoint
+    return index, extra, path, Checkpoint.parse(checkpoint)
 
 
 def event_of(index: int, extra: bytes, path: list[bytes], checkpoint: Checkpoint) -> bytes:
@@ -1176,15 +1188,21 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--proof", type=Path, help="check the proof of one event")
     parser.add_argument("--dump", action="store_true", help="print the headers")
-    parser.add_argument("--batch", action="store_true", help="check every directory that a line of stdin names")
+    parser.add_argument("--batch", action="store_true", help="check what each line of stdin asks for, as a JSON object")
     return parser
 
 
-def check_one(path: Path, kept: Path | None, headers_only: bool, key: Origin | None) -> str:
+def answer(asked: dict[str, str | bool | None]) -> str:
+    """What a line of --batch asks: `store`, and perhaps `checkpoint`, `headers_only`; or `proof` and `key`."""
     try:
-        return Store(path, headers_only).check(key, kept.read_bytes() if kept else None).as_json()
+        if asked.get("proof"):
+            verdict, code, said = check_proof(Path(asked["proof"]).read_bytes(), Origin.parse(asked["key"]))
+            return json.dumps({"verdict": verdict.lower(), "exit_code": code, "said": said})
+        kept = asked.get("checkpoint")
+        store = Store(Path(asked["store"]), bool(asked.get("headers_only")))
+        return store.check(None, Path(kept).read_bytes() if kept else None).as_json()
     except (OSError, Broken) as error:
-        return json.dumps({"verdict": "none", "exit_code": 70, "sentence": str(error)})
+        return json.dumps({"verdict": "none", "exit_code": 70, "said": str(error)})
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -1199,8 +1217,7 @@ def run(asked: argparse.Namespace) -> int:
         return 0
     if asked.batch:
         for line in sys.stdin:
-            path, _, kept = line.removesuffix("\n").partition("\t")
-            print(check_one(Path(path), Path(kept) if kept else None, asked.headers_only, key), flush=True)
+            print(answer(json.loads(line)), flush=True)
         return 0
     report = Store(asked.store, asked.headers_only).check(key, checkpoint)
     print(report.as_json() if asked.json else report.as_text())

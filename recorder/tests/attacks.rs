@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use recorder::verify::finding::{Finding, Kind, Severity};
 use recorder::verify::report::Report;
 use recorder::verify::report::Verdict::{self, Incomplete, Tampered, Unanchored};
-use scratch::stranger::Stranger;
+use scratch::stranger;
 use victim::{Case, Spot, Victim};
 
 /// How exactly a finding must name the place.
@@ -200,17 +200,21 @@ fn every_cheat_has_its_verdict_and_its_place_early_and_late_anchored_or_not() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Half of the combinations, as a second program takes its time.
 #[test]
 fn a_stranger_comes_to_the_same_verdicts() {
+    if !stranger::can_run() {
+        return;
+    }
     let rows = rows();
     let differ = for_each(rows.len(), |index| {
+        let row = &rows[index];
         let mut differ = Vec::new();
-        let Some(mut stranger) = Stranger::start(false) else { return differ };
-        for (place, covered) in [(0, true), (0, false), (1, true), (1, false), (2, true), (2, false)] {
-            let mut case = Case::new(rows[index].victim, place, covered);
-            (rows[index].act)(&mut case);
-            if let Err(how) = stranger.compare(&case.scratch, case.options.checkpoint.as_ref()) {
-                differ.push(format!("{}, place {place}, covered {covered}:\n    {how}", rows[index].cheat));
+        for (place, covered) in [(0, false), (1, true), (2, false)] {
+            let mut case = Case::new(row.victim, place, covered);
+            (row.act)(&mut case);
+            if let Err(how) = stranger::compare(&case.scratch, &case.options) {
+                differ.push(format!("{}, place {place}, covered {covered}:\n    {how}", row.cheat));
             }
         }
         differ

@@ -19,7 +19,7 @@ use recorder::chain::tree::leaf_hash;
 use recorder::store::reader::SegmentReader;
 use recorder::store::tree_hashes::TreeHashes;
 use recorder::verify::event::EventProof;
-use scratch::{Scratch, append, segments};
+use scratch::{Scratch, append, base64, segments};
 use serde_json::{Value, json};
 
 /// Where Debian puts the sources of Go libraries.
@@ -87,18 +87,6 @@ fn expect(program: &Path, questions: Vec<(bool, Value)>) {
 }
 
 /// Go reads and writes bytes in JSON as base64.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let bits = |group: &[u8]| {
-        group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (24 - 8 * group.len())
-    };
-    let group = |group: &[u8]| -> String {
-        let letter = |digit: usize| char::from(LETTERS[(bits(group) >> (18 - 6 * digit)) as usize & 63]);
-        (0..4).map(|digit| if digit <= group.len() { letter(digit) } else { '=' }).collect()
-    };
-    bytes.chunks(3).map(group).collect()
-}
-
 fn path_json(path: &[Hash]) -> Value {
     path.iter().map(|hash| base64(hash)).collect()
 }

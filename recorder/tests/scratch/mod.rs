@@ -118,6 +118,20 @@ pub fn append(writer: &mut Writer, count: u64) -> Result<Appended, StoreError> {
     writer.append(&FrameInput { lines: &lines, ends: &ends, t_first, t_last, lost_total: 0 })
 }
 
+/// Base64 with padding, by hand: tests check ours.
+pub fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bits = |group: &[u8]| {
+        group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (24 - 8 * group.len())
+    };
+    let group = |group: &[u8]| -> String {
+        let letter =
+            |digit: usize| char::from(*LETTERS.get((bits(group) >> (18 - 6 * digit)) as usize & 63).unwrap());
+        (0..4).map(|digit| if digit <= group.len() { letter(digit) } else { '=' }).collect()
+    };
+    bytes.chunks(3).map(group).collect()
+}
+
 /// Segment files in log order.
 pub fn segments(store: &Path) -> Vec<PathBuf> {
     Directory::open(store).unwrap().segments().iter().map(|segment| segment.path.clone()).collect()
