@@ -125,7 +125,8 @@ pub fn base64(bytes: &[u8]) -> String {
         group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (24 - 8 * group.len())
     };
     let group = |group: &[u8]| -> String {
-        let letter = |digit: usize| char::from(LETTERS[(bits(group) >> (18 - 6 * digit)) as usize & 63]);
+        let letter =
+            |digit: usize| char::from(*LETTERS.get((bits(group) >> (18 - 6 * digit)) as usize & 63).unwrap());
         (0..4).map(|digit| if digit <= group.len() { letter(digit) } else { '=' }).collect()
     };
     bytes.chunks(3).map(group).collect()

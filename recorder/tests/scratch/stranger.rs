@@ -1,12 +1,12 @@
 //! `docs/verify.py`, the verifier that knows nothing of ours but docs/format.md, kept running to check many stores.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex};
 
-use recorder::chain::checkpoint::Checkpoint;
 use recorder::verify::{VerifyOptions, verify};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Scratch;
 
@@ -16,11 +16,12 @@ pub const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/verify.p
 /// What ends a check that could not be made.
 const COULD_NOT: u8 = 70;
 
-pub struct Stranger {
-    child: Child,
-    answers: BufReader<ChildStdout>,
-    headers_only: bool,
-}
+/// All that this test program needs, or why there are none. They are started before any test writes a store: a child
+/// that is just being made has a copy of the lock of each open store, and the next start would find it in use.
+static STRANGERS: LazyLock<Result<Vec<Mutex<Stranger>>, &str>> = LazyLock::new(|| {
+    let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    missing().map_or_else(|| Ok((0..processors).map(|_| Mutex::new(Stranger::start())).collect()), Err)
+});
 
 /// Why the program can't run here, if it can't.
 fn missing() -> Option<&'static str> {
@@ -39,57 +40,62 @@ fn missing() -> Option<&'static str> {
     }
 }
 
-impl Stranger {
-    /// Starts it; `None` where it can't run, and that is said.
-    #[expect(clippy::print_stdout, reason = "a test that can't run says so")]
-    pub fn start(headers_only: bool) -> Option<Self> {
-        if let Some(why) = missing() {
-            println!("SKIPPED: {why}");
-            return None;
-        }
-        let mut command = Command::new("python3");
-        command.arg(PROGRAM).arg("--batch").args(headers_only.then_some("--headers-only"));
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let answers = BufReader::new(child.stdout.take().unwrap());
-        Some(Self { child, answers, headers_only })
-    }
-
-    /// What it says of a store, and of a checkpoint that somebody kept in a file.
-    fn report(&mut self, store: &Path, kept: Option<&Path>) -> Value {
-        let kept = kept.map(|kept| format!("\t{}", kept.display())).unwrap_or_default();
-        let question = format!("{}{kept}\n", store.display());
-        self.child.stdin.as_mut().unwrap().write_all(question.as_bytes()).unwrap();
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).unwrap();
-        serde_json::from_str(&answer).unwrap()
-    }
-
-    /// Lets both verifiers check a store; what each says when their exit codes differ.
-    pub fn compare(&mut self, scratch: &Scratch, checkpoint: Option<&Checkpoint>) -> Result<u8, String> {
-        let options = VerifyOptions {
-            headers_only: self.headers_only,
-            checkpoint: checkpoint.cloned(),
-            ..VerifyOptions::default()
-        };
-        let kept = scratch.store().with_file_name("kept");
-        checkpoint.inspect(|checkpoint| std::fs::write(&kept, checkpoint.to_string()).unwrap());
-        let ours = verify(&scratch.store(), &options, &mut |_| {});
-        let code = ours.as_ref().map_or(COULD_NOT, |report| report.verdict.exit_code());
-        let theirs = self.report(&scratch.store(), checkpoint.map(|_| kept.as_path()));
-        if theirs.get("exit_code").and_then(Value::as_u64) == Some(code.into()) {
-            return Ok(code);
-        }
-        let ours = ours.map_or_else(
-            |error| error.to_string(),
-            |report| format!("{:?} {:?}", report.verdict, report.findings),
-        );
-        Err(format!("recorder verify: {ours}\n    docs/verify.py: {theirs}"))
-    }
+/// Whether there are any; if not, says so, and the test ends. To be asked before a test does anything else.
+#[expect(clippy::print_stdout, reason = "a test that can't run says so")]
+pub fn can_run() -> bool {
+    STRANGERS.as_ref().inspect_err(|why| println!("SKIPPED: {why}")).is_ok()
 }
 
-impl Drop for Stranger {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
+/// What one of them answers to a line of `--batch`.
+pub fn ask(question: &Value) -> Value {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let strangers = STRANGERS.as_ref().unwrap();
+    let next = NEXT.fetch_add(1, Ordering::Relaxed) % strangers.len();
+    let idle = strangers.iter().find_map(|stranger| stranger.try_lock().ok());
+    idle.unwrap_or_else(|| strangers.get(next).unwrap().lock().unwrap()).ask(question)
+}
+
+/// Lets both verifiers check a store; the exit code, or what each says when they differ.
+pub fn compare(scratch: &Scratch, options: &VerifyOptions) -> Result<u8, String> {
+    let kept = options.checkpoint.as_ref().map(|checkpoint| {
+        let path = scratch.store().with_file_name("kept");
+        std::fs::write(&path, checkpoint.to_string()).unwrap();
+        path
+    });
+    let ours = verify(&scratch.store(), options, &mut |_| {});
+    let code = ours.as_ref().map_or(COULD_NOT, |report| report.verdict.exit_code());
+    let theirs =
+        ask(&json!({"store": scratch.store(), "checkpoint": kept, "headers_only": options.headers_only}));
+    if theirs.get("exit_code") == Some(&code.into()) {
+        return Ok(code);
+    }
+    let ours = ours.map_or_else(
+        |error| error.to_string(),
+        |report| format!("{:?} {:?}", report.verdict, report.findings),
+    );
+    Err(format!("recorder verify: {ours}\n    docs/verify.py: {theirs}"))
+}
+
+struct Stranger {
+    child: Child,
+    questions: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Stranger {
+    fn start() -> Self {
+        let mut command = Command::new("python3");
+        command.args([PROGRAM, "--batch"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (questions, answers) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        Self { child, questions, answers: BufReader::new(answers) }
+    }
+
+    fn ask(&mut self, question: &Value) -> Value {
+        writeln!(self.questions, "{question}").unwrap();
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        assert!(!answer.is_empty(), "the stranger has ended: {:?}", self.child.try_wait());
+        serde_json::from_str(&answer).unwrap()
     }
 }
