@@ -29,6 +29,9 @@ const PROGRAMS: &[(&str, &str)] = &[
 const LIBRARIES: &[(&str, &str)] =
     &[("/usr/share/gocode/src/golang.org/x/mod/sumdb/tlog", "golang-golang-x-mod-dev")];
 
+/// A module of Python, and the Debian package it comes from.
+const MODULES: &[(&str, &str)] = &[("cryptography", "python3-cryptography")];
+
 /// Keeps package scripts from starting services; ours only while we install.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
@@ -36,7 +39,8 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 pub fn prepare() -> Result<()> {
     let programs = PROGRAMS.iter().filter(|(program, _)| !command::exists(program));
     let libraries = LIBRARIES.iter().filter(|(folder, _)| !Path::new(folder).is_dir());
-    let missing: Vec<&str> = programs.chain(libraries).map(|(_, package)| *package).collect();
+    let modules = MODULES.iter().filter(|(module, _)| !imports(module));
+    let missing: Vec<&str> = programs.chain(libraries).chain(modules).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -49,6 +53,12 @@ pub fn prepare() -> Result<()> {
     command::output(apt().args(["update", "-q"]))?;
     let install = ["install", "-y", "-q", "--no-install-recommends", "--no-upgrade"];
     command::output(apt().args(install).args(missing)).map(drop)
+}
+
+/// Whether Python finds the module, wherever it was installed from.
+fn imports(module: &str) -> bool {
+    let output = Command::new("python3").args(["-c", &format!("import {module}")]).output();
+    output.is_ok_and(|output| output.status.success())
 }
 
 fn apt() -> Command {
