@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import base64
 import binascii
+import datetime
 import functools
 import hashlib
 import json
@@ -32,7 +33,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -672,6 +673,7 @@ class Report:
     frames: int = 0
     events: int = 0
     lost: int = 0
+    removed: int = 0
     frames_without_keys: int = 0
 
     def add(self, severity: str, where: str, sentence: str) -> None:
@@ -720,7 +722,7 @@ class File(NamedTuple):
 
 
 class Name(NamedTuple):
-    """A segment by its name."""
+    """A segment, or its tombstone, by its name. In log order when sorted."""
 
     first_frame: int
     attempt: int
@@ -728,12 +730,20 @@ class Name(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Name | None:
-        found = re.fullmatch(r"seg-([0-9]{10,})(?:\.r([0-9]{3,}))?\.krl\.zst", text)
+        found = re.fullmatch(r"seg-([0-9]{10,})(?:\.r([0-9]{3,}))?(\.krl\.zst|\.tomb)", text)
         if not found:
             return None
         name = cls(int(found[1]), int(found[2] or 0), text)
         attempt = f".r{name.attempt:03}" if name.attempt else ""
-        return name if text == f"seg-{name.first_frame:010}{attempt}.krl.zst" else None
+        return name if text == f"seg-{name.first_frame:010}{attempt}{found[3]}" else None
+
+    @property
+    def is_tombstone(self) -> bool:
+        return self.text.endswith(".tomb")
+
+    @property
+    def segment(self) -> str:
+        return self.text.replace(".tomb", ".krl.zst")
 
 
 class Store:
@@ -748,6 +758,10 @@ class Store:
         self.tree = Frontier()
         self.hashes: list[list[bytes]] | None = [[]]
         self.tiles: set[str] = set()
+        self.beside: list[Name] = []
+        self.removed: dict[str, Removed] = {}
+        self.waiting: Removed | None = None
+        self.told: list[tuple[int, bytes]] = []
         self.kept: Checkpoint | None = None
         self.origin: Origin
 
@@ -767,6 +781,10 @@ class Store:
             self.check_segment(name)
             self.number += 1
         self.check_end()
+        try:
+            self.check_retention()
+        except Broken as error:
+            self.report.add("tampered", "retention", str(error))
         return self.report
 
     def list(self) -> list[Name]:
@@ -777,7 +795,9 @@ class Store:
                 names.append(name)
             elif entry.name not in ("origin.pub", "tile", "lost+found"):
                 self.tell_stranger(entry)
-        return sorted(names)
+        there = {name.text for name in names}
+        self.beside = sorted(name for name in names if name.is_tombstone and name.segment in there)
+        return sorted(set(names) - set(self.beside))
 
     def tell_stranger(self, entry: Path) -> None:
         """What does not belong here is left out; but a segment under another name was hidden."""
@@ -821,15 +841,16 @@ class Store:
             self.report.add("incomplete", name.text, str(error))
             self.lose(File(*name[:2], 0, 0, None))
             return
-        self.report.segments += 1
-        segment = Segment(self, name, data)
+        self.report.segments += not name.is_tombstone
+        segment = Tombstone(self, name, data) if name.is_tombstone else Segment(self, name, data)
         try:
             segment.check()
             known = True
         except Broken as error:
             self.report.add("tampered", f"{name.text} at byte {segment.at}", str(error))
             known = False
-        file = File(*name[:2], len(data), segment.at, b"" if self.headers_only else sha256(data))
+        digest = None if name.is_tombstone else b"" if self.headers_only else sha256(data)
+        file = File(*name[:2], len(data), segment.at, digest)
         if known:
             self.file = file
         else:
@@ -839,7 +860,7 @@ class Store:
         """Behind damage nothing is known but the file itself; the next start of the recorder is a new beginning."""
         self.file = file
         self.before = Before(known=False, epoch=self.before.epoch)
-        self.hashes = None
+        self.hashes = self.waiting = None
 
     def push(self, leaf: bytes) -> None:
         self.tree.push(leaf)
@@ -856,9 +877,7 @@ class Store:
                 self.hashes.append([])
 
     def check_tile(self, level: int, place: int, hashes: list[bytes]) -> None:
-        digits = f"{place:0{-(-len(str(place)) // 3) * 3}}"
-        groups = [digits[at : at + 3] for at in range(0, len(digits), 3)]
-        name = "/".join(["tile", str(level), *(f"x{group}" for group in groups[:-1]), groups[-1]])
+        name = tile_name(level, place)
         self.tiles.add(name)
         try:
             found = read_regular(self.path / name)
@@ -875,6 +894,64 @@ class Store:
         elif found != whole:
             self.report.add("warning", name, "is not whole: a crash, or it is being written")
 
+    def take_leaves(self, end: int) -> None:
+        """Goes on with the leaves of removed frames up to `end`, from the tiles of level 0."""
+        while self.tree.size < end:
+            name = tile_name(0, self.tree.size // 256)
+            try:
+                tile = read_regular(self.path / name)
+            except OSError as error:
+                raise Broken(f"the hashes of removed frames are not there: {error}") from error
+            if len(tile) != TILE:
+                raise Broken(f"{name} has not all hashes of removed frames")
+            first = self.tree.size % 256
+            last = min(256, end - self.tree.size + first)
+            for at in range(first, last):
+                self.before.link = tile[32 * at : 32 * at + 32]
+                self.push(self.before.link)
+
+    def fill(self, header: SegmentHeader) -> None:
+        """Behind a removed segment without a SEAL: only the next header says how far it went."""
+        self.take_leaves(header.first_frame)
+        self.before.frame, self.before.event = header.first_frame, header.first_event
+
+    def check_retention(self) -> None:
+        """The tombstones are those that the newest event about them speaks of, and no removal was against its event."""
+        self.report.removed = len(self.removed)
+        for name in self.beside:
+            self.check_beside(name)
+        newest = max((frame for frame, _ in self.told), default=None)
+        last = [tombstone_event(line) for frame, line in self.told if frame == newest]
+        if (self.removed or last) and not self.speaks_of_all(last):
+            raise Broken("the tombstones are not those that the newest event of retention speaks of")
+        for _, line in self.told:
+            event = tombstone_event(line)
+            removed = self.removed.get(event["segment"])
+            if removed and removed.is_against(event):
+                raise Broken(f"{event['segment']} was removed against the limits that its own event names")
+
+    def speaks_of_all(self, events: list[dict[str, Any]]) -> bool:
+        """A crash leaves tombstones beside segments of the newest removal; a copy that was put back, beside others."""
+        gone = [Name.parse(segment.replace(".krl.zst", ".tomb")) for segment in self.removed]
+        own = [name for name in self.beside if any(event["segment"] == name.segment for event in events)]
+        for beside in (own, self.beside):
+            names = sorted(name for name in [*gone, *beside] if name)
+            digest = sha256(*(sha256(read_regular(self.path / name.text)) for name in names)).hex()
+            if events and all((event["tombstones"], event["tombstones_sha256"]) == (len(names), digest) for event in events):
+                return True
+        return False
+
+    def check_beside(self, name: Name) -> None:
+        """Beside its segment a tombstone says nothing, and may be unfinished; but one of another segment is no crash."""
+        try:
+            header = SegmentHeader.parse(read_regular(self.path / name.text))
+            of = SegmentHeader.parse(map_file(self.path / name.segment)[:MAX_SEGMENT_HEADER])
+        except Broken:
+            self.report.add("warning", name.text, "is unfinished, or stands beside a torn segment")
+            return
+        if header != of:
+            raise Broken(f"{name.text} is not of the segment that it stands beside")
+
     def compare_kept(self) -> None:
         if self.kept and self.kept.size == self.tree.size and self.kept.root != self.tree.root():
             self.report.add("tampered", "checkpoint", f"the first {self.kept.size} frames are not those it covers")
@@ -890,12 +967,20 @@ class Store:
                 self.report.add("tampered", name, "has hashes of frames that are not there: the end of the log was cut off")
             else:
                 self.report.add("warning", name, "is no part of the store and was left out")
+        if self.waiting:
+            self.report.add("tampered", "the end", "the last segment is removed, which retention never does")
         if self.before.known and not self.before.key == ZERO and self.report.frames:
             self.report.add("warning", "the end", "no stop: still recording, a crash, or frames were cut off")
         if not self.report.events:
             self.report.add("incomplete", "the store", "no event was found")
         if self.report.lost:
             self.report.add("warning", "the record", f"the recorder itself says that {self.report.lost} events were lost")
+
+
+def tile_name(level: int, place: int) -> str:
+    digits = f"{place:0{-(-len(str(place)) // 3) * 3}}"
+    groups = [digits[at : at + 3] for at in range(0, len(digits), 3)]
+    return "/".join(["tile", str(level), *(f"x{group}" for group in groups[:-1]), groups[-1]])
 
 
 def read_regular(path: Path) -> bytes:
@@ -928,9 +1013,8 @@ class Segment:
         except Broken as error:
             self.check_torn(error)
             return
-        self.check_header(header, before)
-        before = self.store.before = self.behind_header(header, before)
-        self.at = header.size
+        self.begin(header, before)
+        before = self.store.before
         while self.at < len(self.data):
             if before.sealed:
                 raise Broken("bytes behind the end of the segment")
@@ -946,11 +1030,26 @@ class Segment:
     def check_digest(self, frame: Frame) -> None:
         if frame.end > len(self.data):
             raise Broken("the frame is cut off")
-        if not self.store.headers_only and sha256(self.payload_of(frame)) != frame.leaf.payload_sha256:
+        if self.is_read(frame) and sha256(self.payload_of(frame)) != frame.leaf.payload_sha256:
             raise Broken(f"the payload of frame {frame.leaf.number} was changed")
+
+    def is_read(self, frame: Frame) -> bool:
+        return not self.store.headers_only or frame.leaf.kind == TOMB
 
     def payload_of(self, frame: Frame) -> bytes:
         return self.data[frame.payload_offset : frame.end]
+
+    def begin(self, header: SegmentHeader, before: Before) -> None:
+        """Checks the header against what was before, and goes on behind it."""
+        store = self.store
+        if store.waiting:
+            store.waiting.ended = max(store.waiting.ended, header.created)
+            if not before.sealed and before.known:
+                store.fill(header)
+            store.waiting = None
+        self.check_header(header, before)
+        store.before = self.behind_header(header, before)
+        self.at = header.size
 
     def check_torn(self, error: Broken) -> None:
         """What is no frame must be what a crash left; whether it was there then, the header of the next segment says."""
@@ -1028,7 +1127,7 @@ class Segment:
             raise Broken(f"the link of frame {leaf.number} does not fit")
         if leaf.first_event != before.event or leaf.epoch != before.epoch or leaf.lost < before.lost:
             raise Broken(f"frame {leaf.number} has another event number or start, or a lost counter that went back")
-        if not self.store.headers_only:
+        if self.is_read(frame):
             self.check_payload(frame)
         self.store.report.lost += leaf.lost - before.lost
         before.link, before.key, before.sealed = leaf_hash(frame.leaf_bytes), leaf.next_key, leaf.kind == SEAL
@@ -1090,6 +1189,87 @@ class Segment:
         if root_of([leaf_hash(line) for line in lines]) != leaf.inner_root:
             raise Broken(f"the events of frame {leaf.number} are not those of its inner root")
         self.store.report.frames_without_keys += not self.indexer.add(leaf, lines)
+        if leaf.kind == TOMB:
+            self.store.told += [(leaf.number, line) for line in lines]
+
+
+# Retention
+
+
+@dataclass
+class Removed:
+    """When a removed segment was made, and when it ended at the earliest."""
+
+    created: int
+    ended: int
+
+    def is_against(self, event: dict[str, Any]) -> bool:
+        ended = max(self.ended, nanoseconds(event["to"]))
+        held = any(begin <= ended and end >= self.created for begin, end in map(held_time, event["hold"]))
+        limit = {"age": event["keep_age"], "size": event["keep_size"]}.get(event["reason"])
+        too_early = event["reason"] == "age" and limit and nanoseconds(event["decided"]) < ended + limit * 10**9
+        return held or limit is None or bool(too_early)
+
+
+def tombstone_event(line: bytes) -> dict[str, Any]:
+    try:
+        event = json.loads(line)
+        if event["kind"] == "tombstone" and Name.parse(event["segment"]) and isinstance(event["hold"], list):
+            return {key: event[key] for key in TOMBSTONE_EVENT}
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise Broken("a frame that tells of removals has another event in it")
+
+
+TOMBSTONE_EVENT = ("segment", "to", "reason", "decided", "keep_age", "keep_size", "hold", "tombstones", "tombstones_sha256")
+
+
+def nanoseconds(text: str) -> int:
+    """Of an RFC 3339 time with up to nine digits behind the second."""
+    found = re.fullmatch(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", str(text), re.ASCII)
+    try:
+        time = datetime.datetime.fromisoformat(found[1] + found[3].upper()) if found else None
+    except ValueError:
+        time = None
+    if not found or not time:
+        raise Broken(f"not a time: {text}")
+    return int(time.timestamp()) * 10**9 + int((found[2] or "").ljust(9, "0"))
+
+
+def held_time(text: str) -> tuple[int, int]:
+    """Begin and end of a hold. A date is that day wherever on earth it is that day: from UTC+14 to UTC-12."""
+    begin, _, end = str(text).partition("/")
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", begin):
+        begin += "T00:00:00+14:00"
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", end):
+        return nanoseconds(begin), nanoseconds(end + "T00:00:00-12:00") + 86_400 * 10**9
+    return nanoseconds(begin), nanoseconds(end)
+
+
+class Tombstone(Segment):
+    """What stays of a removed segment: its header, and that of its SEAL where it had one. The tiles have the leaves."""
+
+    def check(self) -> None:
+        store = self.store
+        header = SegmentHeader.parse(self.data[:MAX_SEGMENT_HEADER])
+        self.begin(header, store.before)
+        store.waiting = store.removed[self.name.segment] = Removed(header.created, header.created)
+        rest = self.data[header.size :]
+        if rest:
+            self.check_seal_header(Frame.parse(rest, 0), len(rest))
+
+    def check_seal_header(self, seal: Frame, length: int) -> None:
+        store, before, leaf = self.store, self.store.before, seal.leaf
+        if leaf.kind != SEAL or length != FRAME_HEADER:
+            raise Broken("behind the header of the removed segment is not the header of its SEAL")
+        if leaf.number < before.frame or leaf.epoch != before.epoch or leaf.lost < before.lost:
+            raise Broken("the SEAL of the removed segment does not belong to it")
+        store.take_leaves(leaf.number + 1)
+        if before.link != leaf_hash(seal.leaf_bytes):
+            raise Broken("the SEAL of the removed segment is not the one that the tree has")
+        store.removed[self.name.segment].ended = max(store.removed[self.name.segment].created, leaf.last_time)
+        before.key, before.sealed, before.lost = leaf.next_key, True, leaf.lost
+        before.frame, before.event = leaf.number + 1, leaf.first_event
 
 
 # The proof of one event
@@ -1192,7 +1372,7 @@ def options() -> argparse.ArgumentParser:
     return parser
 
 
-def answer(asked: dict[str, str | bool | None]) -> str:
+def answer(asked: dict[str, Any]) -> str:
     """What a line of --batch asks: `store`, and perhaps `checkpoint`, `headers_only`; or `proof` and `key`."""
     try:
         if asked.get("proof"):

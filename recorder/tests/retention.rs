@@ -26,7 +26,7 @@ use recorder::verify::finding::Kind;
 use recorder::verify::report::{Report, Verdict};
 use recorder::verify::{VerifyOptions, verify};
 use rustix::fs::{IFlags, ioctl_getflags};
-use scratch::{EPOCH, SECOND, Scratch, append, edit, frames, options, segments};
+use scratch::{EPOCH, SECOND, Scratch, append, edit, frames, options, segments, stranger};
 
 /// Time of the end of [`filled`].
 const NOW: i64 = EPOCH + 700 * SECOND;
@@ -532,6 +532,26 @@ fn whoever_removes_something_by_hand_is_found() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_stranger_says_the_same_of_what_was_removed_in_order_and_by_hand() {
+    if !stranger::can_run() {
+        return;
+    }
+    let mut differ = Vec::new();
+    let nothing: Cheat = ("nothing", |_, _| {}, Kind::NoEnd);
+    for (cheat, act, _) in CHEATS.iter().chain([&nothing]) {
+        let (scratch, removed) = retired();
+        act(&scratch, &removed);
+        for headers_only in [false, true] {
+            let options = VerifyOptions { headers_only, ..VerifyOptions::default() };
+            if let Err(how) = stranger::compare(&scratch, &options) {
+                differ.push(format!("{cheat}:\n    {how}"));
+            }
+        }
+    }
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
 }
 
 #[test]
