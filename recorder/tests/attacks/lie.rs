@@ -220,6 +220,7 @@ fn headers() -> Vec<Row> {
             header.segment_no += 1;
         }),
         in_header("a rotated segment of the next start", Kind::EpochBroken, |header| header.epoch += 1),
+        in_header("a rotated segment of another boot", Kind::EpochBroken, |header| header.boot_id[0] ^= 1),
         in_header("event numbers of a segment that leave some out", Kind::EventNumbers, |header| {
             header.first_seq += 1;
         }),
