@@ -7,7 +7,7 @@ zstd`. It reads, and writes nothing. What the words in it mean (header, link, ep
     verify.py STORE [--key KEY] [--checkpoint FILE] [--headers-only] [--json]    a store or a copy of one
     verify.py --proof FILE --key KEY [--json]                                    the proof of one event
     verify.py --dump STORE                                                       its headers, for people
-    verify.py --batch < DIRECTORIES                                              one JSON object a line
+    verify.py --batch < LINES                                                    each a store and, behind a tab, a checkpoint
 
 KEY is an origin.pub that you kept elsewhere, as a file or as its line. Ends with 5 when all is consistent (UNANCHORED: a
 check like this one can't see what was rewritten as a whole), 2 when it is TAMPERED with, 3 when it is INCOMPLETE, 64 when
@@ -52,6 +52,10 @@ EMPTY_ZSTD = bytes.fromhex("28b52ffd240001000099e9d851")
 
 class Broken(Exception):
     """Bytes that are not what the page says."""
+
+
+class Forged(Broken):
+    """A checkpoint that the origin did not sign."""
 
 
 # Hashes and signatures
@@ -224,13 +228,13 @@ def parse_checkpoint(data: bytes, origin: Origin) -> Checkpoint:
     lines = text.split("\n")
     if len(lines) < 3 or "" in lines:
         raise Broken("not a checkpoint: not an origin, a size and a root")
-    if lines[0] != origin.name:
-        raise Broken(f"a checkpoint of another origin: {lines[0][:60]}")
-    root = unbase64(lines[2])
+    size, root = decimal(lines[1]), unbase64(lines[2])
     if len(root) != 32:
         raise Broken("a checkpoint whose root has not 32 bytes")
+    if lines[0] != origin.name:
+        raise Forged(f"a checkpoint of another origin: {lines[0][:60]}")
     check_note_signatures(text + "\n", signatures[:-1].split("\n"), origin)
-    return Checkpoint(decimal(lines[1]), root)
+    return Checkpoint(size, root)
 
 
 def check_note_signatures(text: str, lines: list[str], origin: Origin) -> None:
@@ -248,9 +252,9 @@ def check_note_signatures(text: str, lines: list[str], origin: Origin) -> None:
         seen.add(signer)
         if signer == (origin.name, origin.id[:4]):
             if len(signature) != 68 or not signed_by(origin.key, text.encode(), signature[4:]):
-                raise Broken("the origin's signature of a checkpoint does not hold")
+                raise Forged("the origin's signature of a checkpoint does not hold")
     if (origin.name, origin.id[:4]) not in seen:
-        raise Broken("a checkpoint that the origin did not sign")
+        raise Forged("a checkpoint that the origin did not sign")
 
 
 # Headers
@@ -403,16 +407,33 @@ def begins_frame(data: bytes) -> bool:
         return False
 
 
+def first_hole(tail: bytes, offset: int) -> int:
+    """Where the first block of 512 bytes begins, or the part of one, that was never written; else the end."""
+    start = 0
+    while start < len(tail):
+        end = min((offset + start) // 512 * 512 + 512 - offset, len(tail))
+        if not any(tail[start:end]):
+            return start
+        start = end
+    return start
+
+
+def ends_with_seal(tail: bytes) -> bool:
+    at = tail.rfind(struct.pack("<II4sBB", 0x184D2A51, 260, b"KRF1", 1, SEAL))
+    try:
+        seal = Frame.parse(tail[at : at + FRAME_HEADER], max(at, 0))
+    except Broken:
+        return False
+    return seal.end == len(tail) and sha256(tail[seal.payload_offset :]) == seal.leaf.payload_sha256
+
+
 def is_torn(tail: bytes, offset: int) -> bool:
     """Whether bytes from `offset` to the end of a segment are what a crash leaves."""
     if len(tail) > (FRAME_HEADER + MAX_SEAL if offset else MAX_SEGMENT_HEADER):
         return False
-    written = len(tail.rstrip(b"\0"))
+    hole = first_hole(tail, offset)
     begins = begins_frame if offset else begins_segment
-    if written == 0 or begins(tail):
-        return True
-    border = -(-(offset + written) // 512) * 512 - offset
-    return len(tail) - border >= 16 and begins(tail[:border])
+    return begins(tail[:hole]) and not (hole < len(tail) and ends_with_seal(tail))
 
 
 # Payloads
@@ -730,8 +751,10 @@ class Store:
         names = self.list()
         if not self.take_origin(key):
             return self.report
-        if checkpoint is not None:
-            self.kept = parse_checkpoint(checkpoint, self.origin)
+        try:
+            self.kept = parse_checkpoint(checkpoint, self.origin) if checkpoint is not None else None
+        except Forged as error:
+            self.report.add("tampered", "checkpoint", str(error))
         self.compare_kept()
         for name in names:
             self.check_segment(name)
@@ -838,10 +861,12 @@ class Store:
         except OSError as error:
             self.report.add("incomplete", name, str(error))
             return
-        if len(found) < TILE:
-            self.report.add("warning", name, "is short: a crash")
-        elif found != b"".join(hashes):
+        whole = b"".join(hashes)
+        blocks = [(found[at : at + 512], whole[at : at + 512]) for at in range(0, len(found), 512)]
+        if any(block != right[: len(block)] and any(block) for block, right in blocks) or len(found) > TILE:
             self.report.add("tampered", name, "has other hashes than the frames")
+        elif found != whole:
+            self.report.add("warning", name, "is not whole: a crash, or it is being written")
 
     def compare_kept(self) -> None:
         if self.kept and self.kept.size == self.tree.size and self.kept.root != self.tree.root():
@@ -893,8 +918,8 @@ class Segment:
         before = self.store.before
         try:
             header = SegmentHeader.parse(self.data[:MAX_SEGMENT_HEADER])
-        except Broken:
-            self.check_torn()
+        except Broken as error:
+            self.check_torn(error)
             return
         self.check_header(header, before)
         before = self.store.before = self.behind_header(header, before)
@@ -904,20 +929,28 @@ class Segment:
                 raise Broken("bytes behind the end of the segment")
             try:
                 frame = Frame.parse(self.data[self.at : self.at + FRAME_HEADER], self.at)
-                if frame.end > len(self.data):
-                    raise Broken("the frame is cut off")
-            except Broken:
-                self.check_torn()
+                self.check_digest(frame)
+            except Broken as error:
+                self.check_torn(error)
                 break
             self.check_frame(frame, before)
         self.check_payloads()
 
-    def check_torn(self) -> None:
+    def check_digest(self, frame: Frame) -> None:
+        if frame.end > len(self.data):
+            raise Broken("the frame is cut off")
+        if not self.store.headers_only and sha256(self.payload_of(frame)) != frame.leaf.payload_sha256:
+            raise Broken(f"the payload of frame {frame.leaf.number} was changed")
+
+    def payload_of(self, frame: Frame) -> bytes:
+        return self.data[frame.payload_offset : frame.end]
+
+    def check_torn(self, error: Broken) -> None:
         """What is no frame must be what a crash left; whether it was there then, the header of the next segment says."""
         tail = self.data[self.at : self.at + FRAME_HEADER + MAX_SEAL + 1]
         if self.at + len(tail) < len(self.data) or not is_torn(tail, self.at):
             self.check_payloads()
-            raise Broken("bytes that belong to no frame, and are not what a crash leaves")
+            raise error
         if tail:
             self.store.report.add("warning", f"{self.name.text} at byte {self.at}", f"{len(tail)} bytes that a crash left")
 
@@ -1002,9 +1035,7 @@ class Segment:
         self.at = frame.end
 
     def check_payload(self, frame: Frame) -> None:
-        payload = self.data[frame.payload_offset : frame.end]
-        if sha256(payload) != frame.leaf.payload_sha256:
-            raise Broken(f"the payload of frame {frame.leaf.number} was changed")
+        payload = self.payload_of(frame)
         if frame.leaf.kind == SEAL:
             self.check_seal(Seal.parse(payload))
         elif frame.leaf.kind == HEARTBEAT:
@@ -1020,6 +1051,8 @@ class Segment:
     def check_seal(self, seal: Seal) -> None:
         self.check_payloads()
         checkpoint = parse_checkpoint(seal.checkpoint, self.store.origin)
+        if seal.checkpoint.count(b"\n") != 5:
+            raise Broken("the checkpoint of the seal has more than three lines and a signature")
         if checkpoint != (self.store.tree.size, self.store.tree.root()):
             raise Broken("the checkpoint of the seal is not of the frames before it")
         if seal.index != self.indexer.finish():
@@ -1029,14 +1062,14 @@ class Segment:
         """Unpacks all that waits by one call, and one by one where that fails, to find which it is."""
         frames, self.waiting = self.waiting, []
         events = [frame for frame in frames if frame.leaf.kind != HEARTBEAT]
-        payloads = [self.data[frame.payload_offset : frame.end] for frame in events]
+        payloads = [self.payload_of(frame) for frame in events]
         lengths = [frame.leaf.raw_length for frame in events]
         raw = unpack(payloads, sum(lengths)) if events else b""
         at = 0
         for frame in frames:
             part = raw[at : at + frame.leaf.raw_length] if raw is not None else None
             if raw is None and frame.leaf.raw_length:
-                part = unpack([self.data[frame.payload_offset : frame.end]], frame.leaf.raw_length)
+                part = unpack([self.payload_of(frame)], frame.leaf.raw_length)
             at += frame.leaf.raw_length
             self.check_lines(frame, part or b"")
 
@@ -1151,9 +1184,9 @@ def options() -> argparse.ArgumentParser:
     return parser
 
 
-def check_one(path: Path, headers_only: bool, key: Origin | None) -> str:
+def check_one(path: Path, kept: Path | None, headers_only: bool, key: Origin | None) -> str:
     try:
-        return Store(path, headers_only).check(key, None).as_json()
+        return Store(path, headers_only).check(key, kept.read_bytes() if kept else None).as_json()
     except (OSError, Broken) as error:
         return json.dumps({"verdict": "none", "exit_code": 70, "sentence": str(error)})
 
@@ -1170,7 +1203,8 @@ def run(asked: argparse.Namespace) -> int:
         return 0
     if asked.batch:
         for line in sys.stdin:
-            print(check_one(Path(line.removesuffix("\n")), asked.headers_only, key), flush=True)
+            path, _, kept = line.removesuffix("\n").partition("\t")
+            print(check_one(Path(path), Path(kept) if kept else None, asked.headers_only, key), flush=True)
         return 0
     report = Store(asked.store, asked.headers_only).check(key, checkpoint)
     print(report.as_json() if asked.json else report.as_text())

@@ -341,13 +341,12 @@ fn what_a_full_ring_could_not_take_is_counted() {
         .iter()
         .filter(|event| event.kind() == "gap" && event.text("cause") != Some("not_recording"))
         .collect();
-    let is_full =
-        |gap: &&&Record| gap.text("cause") == Some("ring_full") && gap.text("class") == Some("files");
-    assert!(gaps.iter().all(|gap| is_full(&gap)), "{gaps:#?}");
+    // While the recorder stands still a busy host fills the other ring too.
+    assert!(gaps.iter().all(|gap| gap.text("cause") == Some("ring_full")), "{gaps:#?}");
     let all: u64 = gaps.iter().filter_map(|gap| gap.number("count")).sum();
     let stop = events.iter().rfind(|event| event.kind() == "stop").expect("stop");
     assert_eq!(stop.number("lost"), Some(all), "the gaps and the stop event tell the same");
-    let gaps = gaps.iter().filter(|gap| gap.number("cpu") == Some(0));
+    let gaps = gaps.iter().filter(|gap| gap.number("cpu") == Some(0) && gap.text("class") == Some("files"));
     let lost: u64 = gaps.filter_map(|gap| gap.number("count")).sum();
     let surplus = i128::from(mine + lost) - i128::from(FILES);
     eprintln!("{FILES} files made, {mine} recorded, {lost} lost on their CPU: surplus {surplus}");

@@ -20,7 +20,7 @@ use recorder::store::format::{FRAME_HEADER, FrameKind, SegmentHeader};
 use recorder::store::medium::{Files, Medium};
 use recorder::store::retention::{Hold, Policy, Reason, Removal};
 use recorder::store::tree_hashes::TreeHashes;
-use recorder::store::writer::{Immutable, Options, Recovery, Writer};
+use recorder::store::writer::{Immutable, Options, Writer};
 use recorder::store::{FrameInput, StoreError, checkpoint_file};
 use recorder::verify::finding::Kind;
 use recorder::verify::report::{Report, Verdict};
@@ -43,18 +43,8 @@ fn with(policy: &Policy) -> Options {
     Options { segment_bytes: 20_000, retention: policy.clone(), ..options() }
 }
 
-/// A program that another test starts can hold a lock that was just given up, until it is the program.
-fn start(scratch: &Scratch, policy: &Policy) -> (Writer, Recovery) {
-    loop {
-        match Writer::open(&scratch.store(), &scratch.state(), with(policy)) {
-            Err(StoreError::InUse { .. }) => std::thread::yield_now(),
-            opened => return opened.unwrap(),
-        }
-    }
-}
-
 fn open(scratch: &Scratch, policy: &Policy) -> Writer {
-    let (writer, recovery) = start(scratch, policy);
+    let (writer, recovery) = scratch.start(&with(policy));
     assert_eq!((recovery.damage, recovery.no_tiles, recovery.no_retention), (None, None, None));
     writer
 }
@@ -570,7 +560,7 @@ fn the_recorder_never_vouches_for_what_somebody_else_removed() {
     // While it is stopped: it notices at its start and removes nothing more.
     let (scratch, _) = retired();
     remove_by_hand(&segments(&scratch.store())[1]);
-    let (mut writer, recovery) = start(&scratch, &by_age(1));
+    let (mut writer, recovery) = scratch.start(&with(&by_age(1)));
     assert!(recovery.no_retention.unwrap().contains("run `recorder verify`"));
     assert!(!writer.retention_is_due());
     append(&mut writer, 1).unwrap();

@@ -87,6 +87,20 @@ fn a_range_without_events_is_incomplete_never_good() {
 }
 
 #[test]
+fn a_segment_with_a_changed_header_is_not_torn_because_a_hole_follows() {
+    let scratch = victim();
+    let mut writer = scratch.writer(1 << 20);
+    append(&mut writer, 3).unwrap();
+    drop(writer);
+    let last = segments(&scratch.store()).pop().unwrap();
+    flip(&last, 40);
+    edit(&last, |bytes| bytes.resize(bytes.len().next_multiple_of(512) + 600, 0));
+    let report = scratch.verify();
+    assert_eq!(report.verdict, Tampered, "{:?}", report.findings);
+    assert!(report.has(Kind::SegmentHeader), "{:?}", report.findings);
+}
+
+#[test]
 fn no_single_byte_can_change_unseen() {
     let scratch = Scratch::new();
     let mut writer = scratch.writer(1_200);

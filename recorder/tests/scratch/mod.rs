@@ -11,7 +11,7 @@ use recorder::chain::key::OriginKey;
 use recorder::store::directory::Directory;
 use recorder::store::format::FrameHeader;
 use recorder::store::reader::SegmentReader;
-use recorder::store::writer::{Immutable, Options, Writer};
+use recorder::store::writer::{Immutable, Options, Recovery, Writer};
 use recorder::store::{Appended, FrameInput, StoreError};
 use recorder::verify::report::Report;
 use recorder::verify::{VerifyOptions, verify};
@@ -54,7 +54,18 @@ impl Scratch {
     /// A writer whose segments are ended after about `segment_bytes`.
     pub fn writer(&self, segment_bytes: u64) -> Writer {
         let options = Options { segment_bytes, ..options() };
-        Writer::open(&self.store(), &self.state(), options).unwrap().0
+        self.start(&options).0
+    }
+
+    /// Starts a recorder. A program that another test starts can hold a lock that was just given up, until it is the
+    /// program.
+    pub fn start(&self, options: &Options) -> (Writer, Recovery) {
+        loop {
+            match Writer::open(&self.store(), &self.state(), options.clone()) {
+                Err(StoreError::InUse { .. }) => std::thread::yield_now(),
+                opened => return opened.unwrap(),
+            }
+        }
     }
 
     /// The private key, which a cheat who owns the host has.

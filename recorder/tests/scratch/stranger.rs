@@ -4,8 +4,11 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use recorder::chain::checkpoint::Checkpoint;
 use recorder::verify::{VerifyOptions, verify};
 use serde_json::Value;
+
+use super::Scratch;
 
 /// Its program.
 pub const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/verify.py");
@@ -51,9 +54,10 @@ impl Stranger {
         Some(Self { child, answers, headers_only })
     }
 
-    /// What it says of a store.
-    pub fn report(&mut self, store: &Path) -> Value {
-        let question = format!("{}\n", store.display());
+    /// What it says of a store, and of a checkpoint that somebody kept in a file.
+    fn report(&mut self, store: &Path, kept: Option<&Path>) -> Value {
+        let kept = kept.map(|kept| format!("\t{}", kept.display())).unwrap_or_default();
+        let question = format!("{}{kept}\n", store.display());
         self.child.stdin.as_mut().unwrap().write_all(question.as_bytes()).unwrap();
         let mut answer = String::new();
         self.answers.read_line(&mut answer).unwrap();
@@ -61,11 +65,17 @@ impl Stranger {
     }
 
     /// Lets both verifiers check a store; what each says when their exit codes differ.
-    pub fn compare(&mut self, store: &Path) -> Result<u8, String> {
-        let options = VerifyOptions { headers_only: self.headers_only, ..VerifyOptions::default() };
-        let ours = verify(store, &options, &mut |_| {});
+    pub fn compare(&mut self, scratch: &Scratch, checkpoint: Option<&Checkpoint>) -> Result<u8, String> {
+        let options = VerifyOptions {
+            headers_only: self.headers_only,
+            checkpoint: checkpoint.cloned(),
+            ..VerifyOptions::default()
+        };
+        let kept = scratch.store().with_file_name("kept");
+        checkpoint.inspect(|checkpoint| std::fs::write(&kept, checkpoint.to_string()).unwrap());
+        let ours = verify(&scratch.store(), &options, &mut |_| {});
         let code = ours.as_ref().map_or(COULD_NOT, |report| report.verdict.exit_code());
-        let theirs = self.report(store);
+        let theirs = self.report(&scratch.store(), checkpoint.map(|_| kept.as_path()));
         if theirs.get("exit_code").and_then(Value::as_u64) == Some(code.into()) {
             return Ok(code);
         }

@@ -43,7 +43,7 @@ fn first_hole(rest: &[u8], offset: u64) -> Option<usize> {
 /// `length` is that of all bytes there are.
 fn begins_a_frame(begun: &[u8], length: usize, hole: bool, offset: u64) -> bool {
     if offset == 0 {
-        return begins_a_segment(begun, length, hole);
+        return begins_a_segment(begun);
     }
     match FrameHeader::decode(begun) {
         Ok(header) => (begun.len() as u64) < header.frame_len(),
@@ -57,7 +57,7 @@ fn begins_a_frame(begun: &[u8], length: usize, hole: bool, offset: u64) -> bool 
 }
 
 /// The same for a segment header, whose length its tree size tells.
-fn begins_a_segment(begun: &[u8], length: usize, hole: bool) -> bool {
+fn begins_a_segment(begun: &[u8]) -> bool {
     let number = |range: std::ops::Range<usize>| Some(u64::from_le_bytes(begun.get(range)?.try_into().ok()?));
     let nodes = number(TREE_SIZE_OFFSET..TREE_SIZE_OFFSET + 8).map(u64::count_ones);
     let whole = nodes.map_or(MAX_SEGMENT_HEADER, |nodes| SEGMENT_HEADER + 32 * nodes as usize);
@@ -68,7 +68,7 @@ fn begins_a_segment(begun: &[u8], length: usize, hole: bool) -> bool {
     // In front of the tree size the stated length can't be checked.
     let checked = |index: &usize| nodes.is_some() || !(4..PREFIX).contains(index);
     let mut pairs = begun.iter().zip(&prefix).enumerate().filter(|(index, _)| checked(index));
-    (length < whole || hole) && pairs.all(|(_, (byte, expected))| byte == expected)
+    begun.len() < whole && pairs.all(|(_, (byte, expected))| byte == expected)
 }
 
 /// Whether the last bytes are a whole seal.
