@@ -1,6 +1,6 @@
 //! What does not belong together: stores of two hosts mixed, a store that was cut or set back under its recorder, one that
 //! went on twice, one from another boot. The recorder refuses with a way out, or goes on and says what it found.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod scratch;
 
