@@ -709,6 +709,7 @@ class Before:
     event: int = 0
     epoch: int = 0
     lost: int = 0
+    boot_id: bytes | None = None
 
 
 class File(NamedTuple):
@@ -1085,6 +1086,8 @@ class Segment:
         tree = self.store.tree
         if (header.number, header.epoch) != (self.store.number, epoch):
             raise Broken(f"segment {header.number} of start {header.epoch}, not {self.store.number} of start {epoch}")
+        if not header.flags & EPOCH and before.boot_id not in (None, header.boot_id):
+            raise Broken("the segment is of another boot than the one before, and no start lies between them")
         if (header.first_frame, header.first_event) != (before.frame, before.event):
             raise Broken("the segment does not go on with the next frame and event")
         if header.link != before.link:
@@ -1115,7 +1118,8 @@ class Segment:
             self.store.report.add("warning", self.name.text, "was written without the append-only flag")
         link = leaf_hash(header.signed)
         lost = 0 if header.flags & EPOCH else before.lost
-        return Before(True, link, header.next_key, False, header.first_frame, header.first_event, header.epoch, lost)
+        first = (header.first_frame, header.first_event)
+        return Before(True, link, header.next_key, False, *first, header.epoch, lost, header.boot_id)
 
     def check_frame(self, frame: Frame, before: Before) -> None:
         leaf = frame.leaf

@@ -18,6 +18,8 @@ mod length;
 #[path = "attacks/lie.rs"]
 mod lie;
 mod scratch;
+#[path = "attacks/seal.rs"]
+mod seal;
 #[path = "attacks/segment.rs"]
 mod segment;
 #[path = "attacks/tile.rs"]
@@ -112,6 +114,7 @@ fn rows() -> Vec<Row> {
     rows.extend(segment::rows());
     rows.extend(forgery::rows());
     rows.extend(lie::rows());
+    rows.extend(seal::rows());
     rows.extend(anchor::rows());
     rows.extend(tile::rows());
     rows

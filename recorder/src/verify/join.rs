@@ -20,6 +20,8 @@ pub(super) struct Joint<'a> {
     end: Option<Expected>,
     /// Start of the recorder that wrote the last segment.
     epoch: u32,
+    /// The boot that it ran under; `None` when its segment was not met.
+    boot_id: Option<[u8; 16]>,
     /// Lost events of starts that are over.
     lost_before: u64,
     /// Lost events of the current start.
@@ -38,6 +40,7 @@ impl<'a> Joint<'a> {
             tree,
             end,
             epoch: 0,
+            boot_id: None,
             lost_before: 0,
             lost: 0,
             not_append_only: 0,
@@ -61,6 +64,7 @@ impl<'a> Joint<'a> {
             }
             if header.segment_no != expected {
                 self.tree.lose();
+                self.boot_id = None;
             } else {
                 self.check_start(before.as_deref(), segment, &header);
                 self.check_joint(before, segment, &header);
@@ -76,6 +80,9 @@ impl<'a> Joint<'a> {
                 self.lost = 0;
             }
             self.epoch = header.epoch;
+            self.boot_id = Some(header.boot_id);
+        } else {
+            self.boot_id = None;
         }
         self.number = self.number.saturating_add(1);
         self.follow(segment);
@@ -122,6 +129,10 @@ impl<'a> Joint<'a> {
                 header.epoch, self.epoch
             );
             segment.find(Kind::EpochBroken, sentence);
+        } else if !starts && self.boot_id.is_some_and(|boot_id| boot_id != header.boot_id) {
+            let sentence =
+                "the segment is of another boot than the one before, and no start lies between them";
+            segment.find(Kind::EpochBroken, sentence.to_owned());
         }
         // Where the segment before is cut, the key that was announced for this one is not there any more.
         let is_announced = before.is_none_or(|before| {

@@ -85,7 +85,8 @@ fn rewritten() -> Vec<Row> {
             "the time and boot id of a start, all from it on written anew",
             |case| {
                 rewrite(case, |log| {
-                    (log.segments[0].header.created, log.segments[0].header.boot_id) = (0, [99; 16]);
+                    log.segments[0].header.created = 0;
+                    log.segments.iter_mut().take(3).for_each(|segment| segment.header.boot_id = [99; 16]);
                 })
             },
             only(Kind::NoEnd, OTHER_TREE),
