@@ -680,7 +680,7 @@ class Report:
         self.findings.append((severity, where, sentence))
 
     def verdict(self) -> tuple[str, int]:
-        """The worst of what was found decides; and nothing can tell on the spot that the log was not rewritten as a whole."""
+        """The worst of what was found decides. Nothing here can tell whether the log was rewritten as a whole."""
         found = {severity for severity, _, _ in self.findings}
         return ("TAMPERED", 2) if "tampered" in found else ("INCOMPLETE", 3) if "incomplete" in found else ("UNANCHORED", 5)
 
@@ -693,7 +693,7 @@ class Report:
 
     def as_text(self) -> str:
         lines = [f"{self.verdict()[0]}: {self.events} events in {self.frames} frames of {self.segments} segments"]
-        lines += [f"- {severity}: {where}: {sentence}" for severity, where, sentence in self.findings]
+        lines += [plain(f"- {severity}: {where}: {sentence}") for severity, where, sentence in self.findings]
         return "\n".join(lines)
 
 
@@ -1104,7 +1104,8 @@ class Segment:
         elif stated[:2] != file[:2]:
             raise Broken("the segment before this one is not there")
         elif file.digest is not None:
-            if header.previous_length != file.length or not self.store.headers_only and header.previous_sha256 != file.digest:
+            same = self.store.headers_only or header.previous_sha256 == file.digest
+            if header.previous_length != file.length or not same:
                 raise Broken("the segment before was changed: it has another length or digest than its successor says")
             if self.store.before.known and header.previous_valid != file.valid:
                 raise Broken("the segment before ends at another frame than its successor says")
@@ -1218,14 +1219,15 @@ class Removed:
 def tombstone_event(line: bytes) -> dict[str, Any]:
     try:
         event = json.loads(line)
+        event = {key: event[key] for key in ("kind", "segment", "to", "reason", "decided", "hold", "tombstones_sha256")} | {
+            key: event[key] and int(event[key]) for key in ("keep_age", "keep_size", "tombstones")
+        }
         if event["kind"] == "tombstone" and Name.parse(event["segment"]) and isinstance(event["hold"], list):
-            return {key: event[key] for key in TOMBSTONE_EVENT}
-    except (ValueError, KeyError, TypeError):
+            return event
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise Broken("a frame that tells of removals has another event in it")
 
-
-TOMBSTONE_EVENT = ("segment", "to", "reason", "decided", "keep_age", "keep_size", "hold", "tombstones", "tombstones_sha256")
 
 
 def nanoseconds(text: str) -> int:
@@ -1331,6 +1333,11 @@ def event_of(index: int, extra: bytes, path: list[bytes], checkpoint: Checkpoint
 # The command line
 
 
+def plain(text: str) -> str:
+    """Names and events come from the host: nothing in them may steer a terminal."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text)
+
+
 def dump(path: Path) -> None:
     """Prints every header for people, as far as they can be read."""
     for name in sorted(filter(None, map(Name.parse, (entry.name for entry in path.iterdir())))):
@@ -1380,8 +1387,7 @@ def answer(asked: dict[str, Any]) -> str:
     """What a line of --batch asks: `store`, and perhaps `checkpoint`, `headers_only`; or `proof` and `key`."""
     try:
         if asked.get("proof"):
-            verdict, code, said = check_proof(Path(asked["proof"]).read_bytes(), Origin.parse(asked["key"]))
-            return json.dumps({"verdict": verdict.lower(), "exit_code": code, "said": said})
+            return proof_as_json(*check_proof(Path(asked["proof"]).read_bytes(), Origin.parse(asked["key"])))
         kept = asked.get("checkpoint")
         store = Store(Path(asked["store"]), bool(asked.get("headers_only")))
         return store.check(None, Path(kept).read_bytes() if kept else None).as_json()
@@ -1389,12 +1395,16 @@ def answer(asked: dict[str, Any]) -> str:
         return json.dumps({"verdict": "none", "exit_code": 70, "said": str(error)})
 
 
+def proof_as_json(verdict: str, code: int, said: str) -> str:
+    return json.dumps({"verdict": verdict.lower(), "exit_code": code, "said": said})
+
+
 def run(asked: argparse.Namespace) -> int:
     key = key_of(asked.key)
     checkpoint = asked.checkpoint.read_bytes() if asked.checkpoint else None
     if asked.proof:
         verdict, code, said = check_proof(asked.proof.read_bytes(), key)
-        print(json.dumps({"verdict": verdict.lower(), "exit_code": code, "said": said}) if asked.json else f"{verdict}: {said}")
+        print(proof_as_json(verdict, code, said) if asked.json else plain(f"{verdict}: {said}"))
         return code
     if asked.dump:
         dump(asked.store)

@@ -11,6 +11,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 use recorder::chain::checkpoint::Checkpoint;
 use recorder::chain::proof::{check_consistency, check_inclusion, consistency, inclusion};
 use recorder::daemon::about;
@@ -99,6 +101,13 @@ fn tombstones(store: &Path) -> Vec<PathBuf> {
 
 fn intact(scratch: &Scratch) -> Report {
     let report = scratch.verify();
+    // Where it can't run, the tests of its own say so.
+    if stranger::is_there() {
+        assert_eq!(
+            stranger::compare(scratch, &VerifyOptions::default()),
+            Ok(Verdict::Unanchored.exit_code())
+        );
+    }
     assert_eq!(report.verdict, Verdict::Unanchored, "{:#?}", report.findings);
     let headers = VerifyOptions { headers_only: true, ..VerifyOptions::default() };
     let report_of_headers = scratch.verify_with(&headers);
@@ -552,6 +561,34 @@ fn a_stranger_says_the_same_of_what_was_removed_in_order_and_by_hand() {
         }
     }
     assert!(differ.is_empty(), "{}", differ.join("\n"));
+}
+
+#[test]
+fn a_stranger_says_the_same_of_changed_bytes_in_tombstones_and_tiles() {
+    if !stranger::can_run() {
+        return;
+    }
+    let (template, _) = retired();
+    let mut files = tombstones(&template.store());
+    files.extend([template.store().join("tile/0/000"), segments(&template.store()).pop().unwrap()]);
+    let bytes = prop::collection::vec(any::<u8>(), 0..20);
+    let mut runner = TestRunner::new(Config { cases: 60, failure_persistence: None, ..Config::default() });
+    let outcome =
+        runner.run(&(0..files.len(), 0.0..1.0f64, bytes, any::<bool>()), |(file, at, bytes, cut)| {
+            let scratch = copy(&template);
+            let path = scratch.store().join(files[file].strip_prefix(template.store()).unwrap());
+            edit(&path, |old| {
+                let at = (at * old.len() as f64) as usize;
+                let end = if cut { old.len() } else { (at + bytes.len()).min(old.len()) };
+                drop(old.splice(at..end, bytes));
+            });
+            for headers_only in [false, true] {
+                let options = VerifyOptions { headers_only, ..VerifyOptions::default() };
+                stranger::compare(&scratch, &options).map_err(TestCaseError::fail)?;
+            }
+            Ok(())
+        });
+    outcome.unwrap_or_else(|how| panic!("{how}"));
 }
 
 #[test]

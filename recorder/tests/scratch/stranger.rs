@@ -46,6 +46,11 @@ pub fn can_run() -> bool {
     STRANGERS.as_ref().inspect_err(|why| println!("SKIPPED: {why}")).is_ok()
 }
 
+/// The same, without a word.
+pub fn is_there() -> bool {
+    STRANGERS.is_ok()
+}
+
 /// What one of them answers to a line of `--batch`.
 pub fn ask(question: &Value) -> Value {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
