@@ -1224,10 +1224,9 @@ def tombstone_event(line: bytes) -> dict[str, Any]:
         }
         if event["kind"] == "tombstone" and Name.parse(event["segment"]) and isinstance(event["hold"], list):
             return event
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         pass
     raise Broken("a frame that tells of removals has another event in it")
-
 
 
 def nanoseconds(text: str) -> int:
