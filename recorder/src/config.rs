@@ -70,6 +70,8 @@ pub struct Capture {
     pub ring_critical: Size,
     /// Ring for file changes.
     pub ring_files: Size,
+    /// How often every hook is made to fire, to prove that it does.
+    pub canary: Limit<Period>,
 }
 
 /// Section `[redact]`.
@@ -121,7 +123,13 @@ impl Default for Store {
 
 impl Default for Capture {
     fn default() -> Self {
-        Self { exclude: Vec::new(), ring_critical: Size::mebibytes(4), ring_files: Size::mebibytes(16) }
+        Self {
+            exclude: Vec::new(),
+            ring_critical: Size::mebibytes(4),
+            ring_files: Size::mebibytes(16),
+            // Twice a minute: what is dead shows within one.
+            canary: Limit::At(Period::seconds(30)),
+        }
     }
 }
 
@@ -190,6 +198,11 @@ impl Config {
             if !size.bytes().is_power_of_two() {
                 return Err((key, format!("{size} is not a power of two, which the kernel wants of a ring")));
             }
+        }
+        if let Some(every) =
+            capture.canary.get().filter(|every| !every.is_within(Period::seconds(1), Period::hours(1)))
+        {
+            return Err(("capture.canary", format!("{every} is not between 1s and 1h")));
         }
         for pattern in &capture.exclude {
             glob(pattern).map_err(|error| ("capture.exclude", error.to_string()))?;

@@ -8,7 +8,7 @@ use recorder_common::kind::Kind;
 use recorder_common::sample::flag;
 use recorder_common::text::{TEXT_CUT, TEXT_MAX, Tag};
 
-use super::{exit_of, is_retry, pick};
+use super::{exit_of, is_retry, pick, ran_at_exit};
 use crate::maps::OFFSETS;
 use crate::read::{kernel, offset, user_at};
 use crate::sample::{Sample, Urgency};
@@ -22,6 +22,7 @@ const ARGUMENT: u32 = 1024;
 /// Hook: `syscalls:sys_exit_execve`, `syscalls:sys_exit_execveat`, when they return an error.
 #[tracepoint]
 pub fn exec_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     failed(&ctx);
     0
 }

@@ -3,10 +3,12 @@
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use recorder_common::class::Class;
+use recorder_common::hook;
 use recorder_common::kind::Kind;
 use recorder_common::sample::flag;
 use recorder_common::text::Tag;
 
+use super::ran;
 use crate::maps::OFFSETS;
 use crate::read::{kernel, offset};
 use crate::sample::{Sample, Urgency};
@@ -15,6 +17,7 @@ use crate::{files, task};
 /// Hook: `tp_btf/sched_process_exec(task, old_pid, bprm)`; fires after the point of no return.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
+    ran(hook::EXEC);
     exec(ctx.arg(0), ctx.arg(2));
     0
 }
@@ -54,6 +57,7 @@ fn exec(task: u64, bprm: u64) -> Option<()> {
 /// closed on exec.
 #[btf_tracepoint(function = "sched_prepare_exec")]
 pub fn process_prepare_exec(_ctx: BtfTracePointContext) -> i32 {
+    ran(hook::PREPARE_EXEC);
     super::write::close_all(task::current(), &OFFSETS.fdt_close_on_exec, 0, u32::MAX);
     0
 }
@@ -72,6 +76,7 @@ fn flag_setuid(sample: &mut Sample) {
 /// Hook: `tp_btf/sched_process_fork(parent, child)`. Threads are not recorded.
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
+    ran(hook::FORK);
     fork(ctx.arg(1));
     0
 }
@@ -91,6 +96,7 @@ fn fork(child: u64) -> Option<()> {
 /// Hook: `tp_btf/sched_process_exit(task)`; recorded for the last thread of a process.
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn process_exit(_ctx: BtfTracePointContext) -> i32 {
+    ran(hook::EXIT);
     exit(task::current());
     0
 }

@@ -11,6 +11,8 @@ use recorder_common::class::Class;
 use recorder_common::sample::Counters;
 
 use super::attached::{Attached, Link};
+use super::canary::{Canary, Library};
+use super::freeze::freeze;
 use super::hooks::{Hook, Place, hooks};
 use super::report::{ProbeRow, State};
 use super::{CaptureError, offsets, syscalls};
@@ -51,6 +53,9 @@ pub struct Capture {
     _attached: Attached,
     ebpf: Ebpf,
     rows: Vec<ProbeRow>,
+    /// What is attached, for the canary.
+    hooks: Vec<Hook>,
+    library: Option<Library>,
 }
 
 impl Capture {
@@ -69,11 +74,14 @@ impl Capture {
             .map_max_entries("FILES", sizes.files)
             .load(OBJECT)
             .map_err(|error| load_error(&error))?;
+        freeze(&ebpf)?;
         let mut attached = Attached::default();
-        let mut rows = attach_all(&mut ebpf, &mut attached)?;
+        // Before the probes: a file that is put in its place meanwhile shows as another one.
+        let library = libpam().and_then(Library::at);
+        let (mut rows, hooks) = attach_all(&mut ebpf, &mut attached)?;
         rows.extend(resolved.absent.iter().map(|field| ProbeRow::absent_field(field)));
         give_back_memory();
-        Ok(Self { _attached: attached, ebpf, rows })
+        Ok(Self { _attached: attached, ebpf, rows, hooks, library })
     }
 
     /// What is attached and what is not.
@@ -103,6 +111,17 @@ impl Capture {
         let name = "COUNTERS";
         PerCpuArray::try_from(self.take(name)?)
             .map_err(|error| CaptureError::Map { name, why: error.to_string() })
+    }
+
+    /// Takes the counters of runs, for the canary.
+    ///
+    /// # Errors
+    /// When the map is missing or was taken before.
+    pub fn canary(&mut self) -> Result<Canary, CaptureError> {
+        let name = "RUNS";
+        let runs = PerCpuArray::try_from(self.take(name)?)
+            .map_err(|error| CaptureError::Map { name, why: error.to_string() })?;
+        Ok(Canary::new(runs, &self.hooks, self.library.clone()))
     }
 
     fn take(&mut self, name: &'static str) -> Result<Map, CaptureError> {
@@ -179,12 +198,19 @@ fn brief(text: &str) -> String {
     }
 }
 
-fn attach_all(ebpf: &mut Ebpf, attached: &mut Attached) -> Result<Vec<ProbeRow>, CaptureError> {
+/// libpam of this host.
+fn libpam() -> Option<&'static Path> {
+    LIBPAM.iter().map(Path::new).find(|path| path.exists())
+}
+
+/// Attaches what the kernel allows: what came of each hook, and those that are in place.
+fn attach_all(ebpf: &mut Ebpf, attached: &mut Attached) -> Result<(Vec<ProbeRow>, Vec<Hook>), CaptureError> {
     let btf = Btf::from_sys_fs().map_err(|error| CaptureError::NoBtf {
         path: PathBuf::from(offsets::VMLINUX),
         why: error.to_string(),
     })?;
-    let libpam = LIBPAM.iter().map(Path::new).find(|path| path.exists());
+    let libpam = libpam();
+    let mut in_place = Vec::new();
     let mut loaded = HashMap::new();
     let mut rows = Vec::new();
     for hook in hooks() {
@@ -206,12 +232,13 @@ fn attach_all(ebpf: &mut Ebpf, attached: &mut Attached) -> Result<Vec<ProbeRow>,
             Ok(link) => {
                 attached.push(link);
                 rows.push(ProbeRow::new(&hook, State::Attached, None));
+                in_place.push(hook);
             }
             Err(why) if hook.is_essential() => return Err(essential(&hook, why)),
             Err(why) => rows.push(ProbeRow::new(&hook, State::Missing, Some(why))),
         }
     }
-    Ok(rows)
+    Ok((rows, in_place))
 }
 
 fn essential(hook: &Hook, why: String) -> CaptureError {

@@ -3,6 +3,8 @@
 //! What comes out is batches of samples in time order, and losses; what they mean is `event`'s business.
 
 pub mod attached;
+pub mod canary;
+mod freeze;
 pub mod hooks;
 pub mod load;
 pub mod loss;
@@ -59,6 +61,14 @@ pub enum CaptureError {
         name: &'static str,
         /// What is wrong.
         why: String,
+    },
+    /// A map could not be made unchangeable.
+    #[error("freezing map {map}: {source}")]
+    Freeze {
+        /// The map.
+        map: String,
+        /// The kernel's answer.
+        source: std::io::Error,
     },
     /// Waiting for the rings failed.
     #[error("waiting for events: {0}")]

@@ -64,6 +64,7 @@ fn table(probes: &[Probe]) -> String {
             ProbeState::Attached => "attached",
             ProbeState::Absent => "absent",
             ProbeState::Missing => "MISSING",
+            ProbeState::Dead => "DEAD",
         };
         let why = probe.why.as_deref().unwrap_or_default();
         [&probe.event, &probe.hook, &probe.family, state, why]

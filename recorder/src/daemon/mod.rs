@@ -3,6 +3,8 @@
 #[cfg(feature = "capture")]
 pub mod about;
 pub mod backlog;
+#[cfg(feature = "capture")]
+pub mod canary;
 pub mod control;
 pub mod frame;
 pub mod last_failure;

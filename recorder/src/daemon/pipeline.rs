@@ -7,6 +7,8 @@ use recorder_common::class::Class;
 use recorder_common::sample::{Counters, flag};
 
 use super::about;
+use super::canary::own::Own;
+use super::canary::{State, Watch};
 use super::control::Shared;
 use super::lines::Lines;
 use super::sealer::SealerError;
@@ -51,6 +53,7 @@ pub struct Pipeline {
     tracker: Tracker,
     shared: Arc<Shared>,
     alarm: StoreAlarm,
+    canary: Option<(Watch, Own)>,
     settled: u64,
     /// Boot-clock ns until which everything was read.
     ended: Option<u64>,
@@ -61,7 +64,18 @@ impl Pipeline {
     #[must_use]
     pub fn new(lines: Lines, enricher: Enricher, shared: Arc<Shared>) -> Self {
         let (tracker, alarm) = (Tracker::default(), StoreAlarm::default());
-        Self { lines, enricher, tracker, shared, alarm, settled: boot_ns(), ended: None }
+        let (canary, ended) = (None, None);
+        Self { lines, enricher, tracker, shared, alarm, canary, settled: boot_ns(), ended }
+    }
+
+    /// With a canary, whose own events are left out and whose reports are written.
+    #[must_use]
+    pub fn with_canary(self, watch: Option<Watch>) -> Self {
+        let canary = watch.map(|watch| {
+            let own = Own::new(watch.thread());
+            (watch, own)
+        });
+        Self { canary, ..self }
     }
 
     /// Writes an event of the recorder about itself.
@@ -93,6 +107,7 @@ impl Pipeline {
             if settling {
                 let now = boot_ns();
                 self.settle(now, &counters)?;
+                self.watch(now)?;
                 protected()?;
                 super::notify::alive_unless(self.shared.backlog().is_stuck(now));
             }
@@ -112,6 +127,9 @@ impl Pipeline {
     /// # Errors
     /// The first error of the store.
     pub fn finish(mut self, reason: &str) -> Result<(), crate::store::StoreError> {
+        if let Some((watch, _)) = self.canary.take() {
+            watch.stop();
+        }
         let stop =
             about::stop(self.ended.unwrap_or_else(boot_ns), reason, self.lines.written(), self.lines.lost);
         // A store that is closed says why when it is finished.
@@ -135,6 +153,9 @@ impl Pipeline {
         };
         self.tracker.observe(decoded.class, decoded.cpu, decoded.sequence, mono);
         self.shared.add_events(decoded.class, 1);
+        if self.is_canary(&decoded.sample) {
+            return Ok(());
+        }
         let event = match decoded.sample {
             Sample::Event(event) => self.enricher.enrich(event),
             Sample::Pam(call) => self.enricher.pam(call),
@@ -144,6 +165,39 @@ impl Pipeline {
                 self.alarm.raise(&event);
             }
             self.lines.write(&event)?;
+        }
+        Ok(())
+    }
+
+    fn is_canary(&mut self, sample: &Sample<'_>) -> bool {
+        let Some((_, own)) = &mut self.canary else { return false };
+        match sample {
+            Sample::Event(event) => own.is_event(event),
+            Sample::Pam(call) => own.is_call(call),
+        }
+    }
+
+    /// Tells what the canary found.
+    fn watch(&mut self, now: u64) -> Result<(), PipelineError> {
+        let Some((watch, _)) = &mut self.canary else { return Ok(()) };
+        let changes = watch.changes(now);
+        let offset = self.lines.offset();
+        let last = i64::try_from(watch.last()).unwrap_or(i64::MAX).saturating_add(offset);
+        self.shared.set_canary(last);
+        for report in changes {
+            let (hook, event) = (report.hook.as_str(), report.event);
+            match &report.state {
+                State::Dead { why, .. } => tracing::error!(hook, event, why, "a hook is dead"),
+                State::Back { .. } => tracing::warn!(hook, event, "a hook that was dead fires again"),
+            }
+            self.shared.set_hook(
+                hook,
+                match &report.state {
+                    State::Dead { why, .. } => Some(why.as_str()),
+                    State::Back { .. } => None,
+                },
+            );
+            self.lines.write(&about::hook(now, &report, offset))?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::about::Beginning;
+use super::canary::Watch;
 use super::control::{Probe, Server, Shared, socket_path};
 use super::last_failure::LastFailure;
 use super::lines::Lines;
@@ -74,7 +75,8 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
         helper.as_ref().map(Process::pid),
     );
     let lines = Lines::new(sink, &boot, recovery.next_seq).with_redactor(redactor);
-    let mut pipeline = Pipeline::new(lines, enricher, Arc::clone(&shared));
+    let watch = start_canary(config, &mut capture, &shared)?;
+    let mut pipeline = Pipeline::new(lines, enricher, Arc::clone(&shared)).with_canary(watch);
     let beginning = Beginning { boot: &boot, failure: last_failure.recall(), memory_locked };
     begin(&mut pipeline, config, &recovery, (&beginning, capture.rows()))?;
     if beginning.failure.is_some() && shared.has_durable_frame(recovery.next_frame, START_PATIENCE) {
@@ -110,6 +112,16 @@ fn lock_memory() -> bool {
             );
         })
         .is_ok()
+}
+
+/// What makes hooks fire, unless the configuration does without.
+fn start_canary(config: &Config, capture: &mut Capture, shared: &Shared) -> Result<Option<Watch>> {
+    let Some(every) = config.capture.canary.get() else {
+        tracing::warn!("capture.canary is off: a hook that no longer fires is not noticed");
+        return Ok(None);
+    };
+    shared.set_canary_every(&every.to_string());
+    Ok(Some(Watch::start(capture.canary()?, every.duration()).context("starting the canary")?))
 }
 
 /// The helper that sets flags, unless the configuration does without.

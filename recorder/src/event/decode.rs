@@ -279,7 +279,9 @@ fn with_body<'a>(
         | Kind::Stop
         | Kind::Gap
         | Kind::Config
-        | Kind::Tombstone => {
+        | Kind::Tombstone
+        | Kind::HookDead
+        | Kind::HookBack => {
             // Made in user space; no probe sends them.
             return Err(DecodeError::Value { field: "kind", offset: 4, value: event.kind as u64 });
         }

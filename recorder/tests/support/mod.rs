@@ -1,6 +1,7 @@
 //! A place to run the recorder in: a directory, a daemon, a way to wait, and a clean end.
 
 pub mod compare;
+pub mod inject;
 pub mod ledger;
 pub mod record;
 pub mod strace;
@@ -135,24 +136,24 @@ impl Sandbox {
 
     /// Starts the daemon; it may end at once when it refuses.
     pub fn spawn(&self) -> Daemon {
-        let mut command = self.command("daemon");
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("daemon");
-        let said = Arc::new(Mutex::new(String::new()));
-        let stderr = child.stderr.take().expect("stderr");
-        let to = Arc::clone(&said);
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let mut to = to.lock().expect("stderr");
-                to.push_str(&line);
-                to.push('\n');
-            }
-        });
-        Daemon { child, said }
+        start(self.command("daemon"))
     }
 
     /// Starts the daemon and waits until it records.
     pub fn record(&self) -> Daemon {
-        let mut daemon = self.spawn();
+        self.wait_until_it_records(self.spawn())
+    }
+
+    /// The same, started by another program, which must become it.
+    pub fn record_by(&self, program: &[&str]) -> Daemon {
+        let daemon = self.command("daemon");
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).arg("--").arg(daemon.get_program()).args(daemon.get_args());
+        command.stdin(Stdio::null());
+        self.wait_until_it_records(start(command))
+    }
+
+    fn wait_until_it_records(&self, mut daemon: Daemon) -> Daemon {
         wait_for("recording", LIMIT, || {
             let said = daemon.said();
             if said.contains("recording")
@@ -204,6 +205,22 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         release(self.path());
     }
+}
+
+/// Starts a daemon whose stderr is kept.
+fn start(mut command: Command) -> Daemon {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("daemon");
+    let said = Arc::new(Mutex::new(String::new()));
+    let stderr = child.stderr.take().expect("stderr");
+    let to = Arc::clone(&said);
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let mut to = to.lock().expect("stderr");
+            to.push_str(&line);
+            to.push('\n');
+        }
+    });
+    Daemon { child, said }
 }
 
 /// Takes `+a` and `+i` off everything below a directory, so that it can be removed.
