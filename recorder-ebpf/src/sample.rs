@@ -10,6 +10,7 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::maps::RingBuf;
 use recorder_common::class::Class;
+use recorder_common::kind::Kind;
 use recorder_common::sample::{Body, FIXED, Header, SAMPLE_MAX};
 use recorder_common::text::{TEXT_CUT, TEXT_FAULT, TEXT_HEADER, TEXT_MAX, Tag};
 
@@ -69,9 +70,14 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Claims scratch space and writes who is acting. `None` when a probe was preempted too deeply: counted as loss.
+    /// Claims scratch space and writes who is acting. `None` when a probe was preempted too deeply, or when the ring has
+    /// no room for what matters least: counted as loss.
     #[inline(always)]
     pub fn begin(class: Class, kind: u16) -> Option<Self> {
+        if is_bulk(kind) && is_nearly_full(class) {
+            count_loss(class);
+            return None;
+        }
         let Some(area) = claim() else {
             count_loss(class);
             return None;
@@ -265,6 +271,27 @@ fn filling(class: Class) -> bool {
     unsafe {
         bpf_ringbuf_query(ring.cast(), BPF_RB_AVAIL_DATA as u64)
             > bpf_ringbuf_query(ring.cast(), BPF_RB_RING_SIZE as u64) / 4
+    }
+}
+
+/// What is given up first: it comes in floods, and tells less than a change of names, content or rights. The work on it
+/// is spared as well. docs/operations.md has the order.
+#[inline(always)]
+fn is_bulk(kind: u16) -> bool {
+    kind == Kind::FileWrite as u16
+        || kind == Kind::FileMapWrite as u16
+        || kind == Kind::AttrTime as u16
+        || kind == Kind::FileDenied as u16
+}
+
+/// Whether less than a quarter of the ring is free.
+#[inline(always)]
+fn is_nearly_full(class: Class) -> bool {
+    let ring = ring_of(class);
+    // SAFETY: a ring buffer map; the helper only reads it.
+    unsafe {
+        let size = bpf_ringbuf_query(ring.cast(), BPF_RB_RING_SIZE as u64);
+        bpf_ringbuf_query(ring.cast(), BPF_RB_AVAIL_DATA as u64) > size - size / 4
     }
 }
 

@@ -15,6 +15,8 @@ use super::{Capture, CaptureError};
 
 /// How long a probe may take between its time stamp and its sample, with a preemption in between.
 const HOLD_NS: u64 = 1_000_000;
+/// Bytes of each ring that are taken in one round, so that a flood does not keep the reader from the other ring.
+const ROUND_BYTES: usize = 4 << 20;
 /// Where `Header::mono` stands in a sample.
 const MONO: std::ops::Range<usize> = 24..32;
 
@@ -102,8 +104,8 @@ impl Reader {
         let patience = if self.batch.places.is_empty() { timeout_ms } else { 1 };
         self.wait(patience)?;
         let limit = boot_ns().saturating_sub(HOLD_NS);
-        self.drain();
-        self.batch.sort(limit);
+        let complete_until = self.drain(ROUND_BYTES, limit);
+        self.batch.sort(limit.min(complete_until));
         Ok(&self.batch)
     }
 
@@ -112,7 +114,7 @@ impl Reader {
     pub fn last_batch(&mut self, until: u64) -> &Batch {
         self.keep_held_back();
         std::thread::sleep(std::time::Duration::from_nanos(HOLD_NS));
-        self.drain();
+        self.drain(usize::MAX, until);
         self.batch.sort(until);
         &self.batch
     }
@@ -150,14 +152,28 @@ impl Reader {
         }
     }
 
-    fn drain(&mut self) {
+    /// Takes what is in the rings, critical events first: of each at most `room` bytes, and nothing that is much younger
+    /// than `until`, or a flood would never let go. Returns the boot-clock time until which everything was taken.
+    fn drain(&mut self, room: usize, until: u64) -> u64 {
+        let enough = until.saturating_add(2 * HOLD_NS);
+        let mut complete_until = u64::MAX;
         for ring in &mut self.rings {
+            let begin = self.batch.bytes.len();
             while let Some(item) = ring.next() {
                 if item.len() <= SAMPLE_MAX {
                     self.batch.push(&item);
                 }
+                let last = self.batch.places.last().map_or(0, |place| place.mono);
+                if last > enough {
+                    break;
+                }
+                if self.batch.bytes.len() - begin >= room {
+                    complete_until = complete_until.min(last.saturating_sub(HOLD_NS));
+                    break;
+                }
             }
         }
+        complete_until
     }
 
     /// Starts a new batch with the samples that the last one held back.

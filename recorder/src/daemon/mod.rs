@@ -7,6 +7,8 @@ pub mod backlog;
 pub mod canary;
 pub mod control;
 pub mod frame;
+#[cfg(feature = "capture")]
+mod halt;
 pub mod last_failure;
 #[cfg(feature = "capture")]
 pub mod lines;

@@ -10,6 +10,7 @@ use super::about;
 use super::canary::own::Own;
 use super::canary::{State, Watch};
 use super::control::Shared;
+use super::halt::Halt;
 use super::lines::Lines;
 use super::sealer::SealerError;
 use super::sink::Closed;
@@ -54,6 +55,9 @@ pub struct Pipeline {
     shared: Arc<Shared>,
     alarm: StoreAlarm,
     canary: Option<(Watch, Own)>,
+    halt: Option<Halt>,
+    /// When losses were handed to the disk that halt the machine, boot-clock ns.
+    halting: Option<u64>,
     settled: u64,
     /// Boot-clock ns until which everything was read.
     ended: Option<u64>,
@@ -64,8 +68,8 @@ impl Pipeline {
     #[must_use]
     pub fn new(lines: Lines, enricher: Enricher, shared: Arc<Shared>) -> Self {
         let (tracker, alarm) = (Tracker::default(), StoreAlarm::default());
-        let (canary, ended) = (None, None);
-        Self { lines, enricher, tracker, shared, alarm, canary, settled: boot_ns(), ended }
+        let (canary, halt, halting, ended) = (None, None, None, None);
+        Self { lines, enricher, tracker, shared, alarm, canary, halt, halting, settled: boot_ns(), ended }
     }
 
     /// With a canary, whose own events are left out and whose reports are written.
@@ -76,6 +80,12 @@ impl Pipeline {
             (watch, own)
         });
         Self { canary, ..self }
+    }
+
+    /// With what stops the machine when events are lost.
+    #[must_use]
+    pub fn with_halt(self, halt: Option<Halt>) -> Self {
+        Self { halt, ..self }
     }
 
     /// Writes an event of the recorder about itself.
@@ -112,6 +122,7 @@ impl Pipeline {
                 super::notify::alive_unless(self.shared.backlog().is_stuck(now));
             }
             self.lines.flush_if_due()?;
+            self.halt_if_told();
         }
         let counters = reader.counters()?;
         let until = boot_ns();
@@ -169,6 +180,25 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Hands the loss that was just written to the disk, when the machine is to be stopped for it.
+    fn halt_soon(&mut self) -> Result<(), PipelineError> {
+        if self.halt.is_some() {
+            self.lines.flush()?;
+            self.halting = self.halting.or_else(|| Some(boot_ns()));
+        }
+        Ok(())
+    }
+
+    /// Stops the machine when events were lost, once the record of it is on disk, or the disk takes too long.
+    fn halt_if_told(&mut self) {
+        let (Some(halt), Some(told)) = (&mut self.halt, self.halting) else { return };
+        let backlog = self.shared.backlog();
+        if backlog.is_durable(told) || backlog.is_stuck(boot_ns()) {
+            self.halting = None;
+            halt.run("events were lost");
+        }
+    }
+
     fn is_canary(&mut self, sample: &Sample<'_>) -> bool {
         let Some((_, own)) = &mut self.canary else { return false };
         match sample {
@@ -206,7 +236,8 @@ impl Pipeline {
     fn refuse(&mut self, why: &str) -> Result<(), PipelineError> {
         self.lines.lost += 1;
         tracing::error!(why, "a sample from the kernel could not be decoded");
-        Ok(self.lines.write(&about::undecodable(boot_ns(), 1, why))?)
+        self.lines.write(&about::undecodable(boot_ns(), 1, why))?;
+        self.halt_soon()
     }
 
     fn settle(&mut self, now: u64, counters: &[(Class, u32, Counters)]) -> Result<(), PipelineError> {
@@ -227,6 +258,7 @@ impl Pipeline {
                 "events were lost"
             );
             self.lines.write(&about::loss(self.settled, &loss, self.lines.offset()))?;
+            self.halt_soon()?;
         }
         Ok(())
     }

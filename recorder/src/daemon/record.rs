@@ -11,6 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::about::Beginning;
 use super::canary::Watch;
 use super::control::{Probe, Server, Shared, socket_path};
+use super::halt::Halt;
 use super::last_failure::LastFailure;
 use super::lines::Lines;
 use super::pipeline::{Pipeline, PipelineError};
@@ -76,7 +77,9 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     );
     let lines = Lines::new(sink, &boot, recovery.next_seq).with_redactor(redactor);
     let watch = start_canary(config, &mut capture, &shared)?;
-    let mut pipeline = Pipeline::new(lines, enricher, Arc::clone(&shared)).with_canary(watch);
+    let mut pipeline = Pipeline::new(lines, enricher, Arc::clone(&shared))
+        .with_canary(watch)
+        .with_halt(Halt::of(&config.capture));
     let beginning = Beginning { boot: &boot, failure: last_failure.recall(), memory_locked };
     begin(&mut pipeline, config, &recovery, (&beginning, capture.rows()))?;
     if beginning.failure.is_some() && shared.has_durable_frame(recovery.next_frame, START_PATIENCE) {
@@ -88,6 +91,9 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     let recorded = pipeline.run(&mut reader, &stop, || helper.as_mut().map_or(Ok(()), Process::check));
     super::notify::stopping();
     let finished = pipeline.finish(if recorded.is_ok() { "signal" } else { "failure" });
+    if let Some(mut halt) = Halt::of(&config.capture).filter(|_| recorded.is_err() || finished.is_err()) {
+        halt.run("recording failed");
+    }
     control.stop();
     // Last, because it takes seconds: the record is closed by now, and says when.
     drop(capture);
