@@ -52,6 +52,27 @@ fn the_unit_is_as_closed_as_measured() {
     assert!(output.status.success(), "{}", text(&output));
 }
 
+/// Values of a key of the unit, one by one.
+fn values(unit: &str, key: &str) -> Vec<String> {
+    let lines = unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    lines.flat_map(str::split_whitespace).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_unit_is_there_before_ordinary_services_and_after_them() {
+    let unit = std::fs::read_to_string(shipped("recorder.service")).unwrap();
+    // Default dependencies would order it after sysinit.target, which is to wait for it.
+    assert_eq!(values(&unit, "DefaultDependencies"), ["no"]);
+    let before = values(&unit, "Before");
+    assert!(["sysinit.target", "shutdown.target"].iter().all(|name| before.iter().any(|unit| unit == name)));
+    assert_eq!(values(&unit, "WantedBy"), ["sysinit.target"]);
+    assert_eq!(values(&unit, "Conflicts"), ["shutdown.target"]);
+    // It needs a disk to write to, the tracepoints, its group and its folder; nothing else may keep it waiting.
+    assert_eq!(values(&unit, "RequiresMountsFor"), ["/var/log/recorder", "/var/lib/recorder"]);
+    let after = ["sys-kernel-tracing.mount", "systemd-sysusers.service", "systemd-tmpfiles-setup.service"];
+    assert_eq!(values(&unit, "After"), after);
+}
+
 #[test]
 fn the_daemon_gets_no_network_and_no_spare_capability() {
     let unit = std::fs::read_to_string(shipped("recorder.service")).unwrap();

@@ -30,6 +30,10 @@ fn text(value: impl Into<String>) -> Value {
 pub struct Beginning<'a> {
     /// Boot id of the host.
     pub boot: &'a str,
+    /// When it was booted, wall time, ns.
+    pub booted: i64,
+    /// Processes that ran before, and whose programs were taken over from /proc.
+    pub running: usize,
     /// Why the last recorder stopped, when its store failed.
     pub failure: Option<String>,
     /// Whether memory is kept out of swap.
@@ -53,6 +57,8 @@ pub fn start(
         vec![
             ("version", text(env!("CARGO_PKG_VERSION"))),
             ("boot", text(beginning.boot)),
+            ("booted", time(beginning.booted)),
+            ("running", Value::Number(beginning.running as u64)),
             ("epoch", Value::Number(u64::from(recovery.epoch))),
             ("clean", Value::Bool(recovery.clean)),
             ("torn_bytes", Value::Number(recovery.torn_bytes)),

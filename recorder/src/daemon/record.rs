@@ -75,12 +75,15 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
         &config.store.state_dir,
         helper.as_ref().map(Process::pid),
     );
+    let running = enricher.processes();
     let lines = Lines::new(sink, &boot, recovery.next_seq).with_redactor(redactor);
     let watch = start_canary(config, &mut capture, &shared)?;
     let mut pipeline = Pipeline::new(lines, enricher, Arc::clone(&shared))
         .with_canary(watch)
         .with_halt(Halt::of(&config.capture));
-    let beginning = Beginning { boot: &boot, failure: last_failure.recall(), memory_locked };
+    let booted = wall_ns().saturating_sub(i64::try_from(boot_ns()).unwrap_or(0));
+    let failure = last_failure.recall();
+    let beginning = Beginning { boot: &boot, booted, running, failure, memory_locked };
     begin(&mut pipeline, config, &recovery, (&beginning, capture.rows()))?;
     if beginning.failure.is_some() && shared.has_durable_frame(recovery.next_frame, START_PATIENCE) {
         last_failure.forget();
@@ -232,10 +235,8 @@ fn begin(
 ) -> Result<()> {
     let now = boot_ns();
     pipeline.tell(&about::start(now, beginning, recovery, probes))?;
-    let wall = wall_ns();
-    let booted = wall.saturating_sub(i64::try_from(now).unwrap_or(0));
-    let from = recovery.last_time.unwrap_or(booted);
-    pipeline.tell(&about::not_recording(now, from, wall))?;
+    let from = recovery.last_time.unwrap_or(beginning.booted);
+    pipeline.tell(&about::not_recording(now, from, wall_ns()))?;
     let effective = toml::to_string(config).context("writing down the configuration")?;
     Ok(pipeline.tell(&about::config(now, &effective))?)
 }
