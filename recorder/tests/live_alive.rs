@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::Command;
 
 use support::record::Record;
-use support::{Daemon, LIMIT, RECORDER, Sandbox, inject, wait_for};
+use support::{Daemon, LIMIT, RECORDER, Sandbox, inject, signal, wait_for};
 
 /// Where Debian and Ubuntu keep libpam; the others are in `capture::load`.
 const LIBPAM: [&str; 3] =
@@ -183,29 +183,73 @@ fn the_canary_leaves_nothing_and_nobody_can_pass_for_it() {
     assert!(canary.is_empty(), "{canary:#?}");
 }
 
+/// A daemon in a mount namespace of its own, where another file can be put in the place of libpam without touching the
+/// host's.
+struct Apart {
+    sandbox: Sandbox,
+    daemon: Daemon,
+    libpam: &'static str,
+}
+
+impl Apart {
+    fn new() -> Self {
+        let sandbox = sandbox();
+        let libpam = LIBPAM.into_iter().find(|path| Path::new(path).exists()).expect("libpam");
+        std::fs::copy(libpam, sandbox.path().join("libpam.so.0")).expect("copy");
+        let daemon = sandbox.record_by(&["unshare", "--mount", "--propagation", "private"]);
+        wait_for_round(&sandbox);
+        Self { sandbox, daemon, libpam }
+    }
+
+    fn inside(&self, arguments: &[&str]) {
+        let mut command = Command::new("nsenter");
+        command.args(["--mount", "--target", &self.daemon.pid().to_string()]).args(arguments);
+        assert!(command.status().expect("nsenter").success(), "{arguments:?}");
+    }
+
+    fn replace_libpam(&self) {
+        let copy = self.sandbox.path().join("libpam.so.0");
+        self.inside(&["mount", "--bind", copy.to_str().expect("UTF-8"), self.libpam]);
+    }
+}
+
 #[test]
 #[ignore = "root: cargo xtask test"]
-fn a_libpam_that_was_replaced_is_told_and_so_is_its_return() {
-    let sandbox = sandbox();
-    let libpam = LIBPAM.iter().map(Path::new).find(|path| path.exists()).expect("libpam");
-    let copy = sandbox.path().join("libpam.so.0");
-    std::fs::copy(libpam, &copy).expect("copy");
-    // In a mount namespace of its own another file can have the name without touching the host.
-    let daemon = sandbox.record_by(&["unshare", "--mount", "--propagation", "private"]);
-    wait_for_round(&sandbox);
-    let inside = |arguments: &[&str]| {
-        let mut command = Command::new("nsenter");
-        command.args(["--mount", "--target", &daemon.pid().to_string()]).args(arguments);
-        assert!(command.status().expect("nsenter").success(), "{arguments:?}");
-    };
-    let [copy, libpam] = [&copy, libpam].map(|path| path.to_str().expect("UTF-8"));
-    inside(&["mount", "--bind", copy, libpam]);
-    let dead = hooks(&sandbox, "hook_dead", 14);
+fn a_libpam_that_was_replaced_gets_its_probes() {
+    let apart = Apart::new();
+    apart.replace_libpam();
+    let dead = hooks(&apart.sandbox, "hook_dead", 1);
+    let back = hooks(&apart.sandbox, "hook_back", 1);
+    assert_eq!((names(&dead), names(&back)), (HashSet::from(["libpam"]), HashSet::from(["libpam"])));
+    assert!(dead[0].text("why").expect("why").contains("was replaced"), "{dead:?}");
+    assert_eq!(dead[0].text("seen"), back[0].text("dead_since"), "logins may be missing between");
+    // The canary calls into the new file, and every hook fires; back to the old one, which has its probes still.
+    wait_for_round(&apart.sandbox);
+    // The probes in it hold the file.
+    apart.inside(&["umount", "--lazy", apart.libpam]);
+    hooks(&apart.sandbox, "hook_back", 2);
+    wait_for_round(&apart.sandbox);
+    let said = stop(apart.daemon);
+    assert!(!said.contains("can't have probes"), "{said}");
+    let told = apart.sandbox.events().into_iter().filter(|event| event.kind().starts_with("hook_"));
+    let told: Vec<_> = told.collect();
+    assert_eq!(names(&told), HashSet::from(["libpam"]), "{told:#?}");
+    apart.sandbox.assert_intact();
+}
+
+#[test]
+#[ignore = "root: cargo xtask test"]
+fn a_libpam_that_can_t_have_probes_is_dead_until_it_is_the_old_one_again() {
+    let apart = Apart::new();
+    signal(apart.daemon.helper("attacher"), libc::SIGKILL);
+    apart.replace_libpam();
+    let dead = hooks(&apart.sandbox, "hook_dead", 14);
     assert!(names(&dead).iter().all(|name| name.contains("libpam:")), "{dead:#?}");
     assert!(dead.iter().all(|event| event.text("why").is_some_and(|why| why.contains("was replaced"))));
-    inside(&["umount", libpam]);
-    let back = hooks(&sandbox, "hook_back", 14);
+    apart.inside(&["umount", apart.libpam]);
+    let back = hooks(&apart.sandbox, "hook_back", 14);
     assert_eq!(names(&back), names(&dead));
-    stop(daemon);
-    sandbox.assert_intact();
+    let said = stop(apart.daemon);
+    assert!(said.contains("the new file can't have probes"), "{said}");
+    apart.sandbox.assert_intact();
 }

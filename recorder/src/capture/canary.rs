@@ -12,6 +12,7 @@ use recorder_common::hook;
 
 use super::CaptureError;
 use super::hooks::{Hook, Place};
+use super::library::Programs;
 use super::syscalls::CALLS;
 
 /// An address that no program can have mapped, a descriptor that nobody can have, and no valid set of flags.
@@ -72,12 +73,18 @@ impl Library {
 pub struct Canary {
     runs: PerCpuArray<MapData, u64>,
     hooks: Vec<Watched>,
-    library: Option<Library>,
+    library: Option<(Library, Programs)>,
+    /// Files that had its name before and have probes still.
+    former: Vec<Library>,
 }
 
 impl Canary {
-    pub(super) fn new(runs: PerCpuArray<MapData, u64>, hooks: &[Hook], library: Option<Library>) -> Self {
-        Self { runs, hooks: hooks.iter().filter_map(watched).collect(), library }
+    pub(super) fn new(
+        runs: PerCpuArray<MapData, u64>,
+        hooks: &[Hook],
+        library: Option<(Library, Programs)>,
+    ) -> Self {
+        Self { runs, hooks: hooks.iter().filter_map(watched).collect(), library, former: Vec::new() }
     }
 
     /// The hooks.
@@ -89,7 +96,26 @@ impl Canary {
     /// The library with probes in it, when there is one.
     #[must_use]
     pub fn library(&self) -> Option<&Library> {
-        self.library.as_ref()
+        self.library.as_ref().map(|(library, _)| library)
+    }
+
+    /// When the library has another file by now: that file, and the programs for it unless it has them already.
+    #[must_use]
+    pub fn replacement(&self) -> Option<(Library, Option<Programs>)> {
+        let (known, programs) = self.library.as_ref()?;
+        let new = Library::at(&known.path).filter(|new| new != known)?;
+        let programs = (!self.former.contains(&new)).then_some(*programs);
+        Some((new, programs))
+    }
+
+    /// The library is this file now, and has its probes.
+    pub fn set_library(&mut self, new: Library) {
+        if let Some((known, _)) = &mut self.library {
+            let former = std::mem::replace(known, new);
+            if !self.former.contains(&former) {
+                self.former.push(former);
+            }
+        }
     }
 
     /// How often each hook ran so far, in the order of [`hooks`](Self::hooks).

@@ -14,6 +14,7 @@ use super::attached::{Attached, Link};
 use super::canary::{Canary, Library};
 use super::freeze::freeze;
 use super::hooks::{Hook, Place, hooks};
+use super::library::Programs;
 use super::report::{ProbeRow, State};
 use super::{CaptureError, offsets, syscalls};
 
@@ -121,7 +122,17 @@ impl Capture {
         let name = "RUNS";
         let runs = PerCpuArray::try_from(self.take(name)?)
             .map_err(|error| CaptureError::Map { name, why: error.to_string() })?;
-        Ok(Canary::new(runs, &self.hooks, self.library.clone()))
+        let library = self.library.clone().zip(self.programs());
+        Ok(Canary::new(runs, &self.hooks, library))
+    }
+
+    /// The programs that serve libpam, when both are loaded.
+    fn programs(&self) -> Option<Programs> {
+        let id = |name| match self.ebpf.program(name)? {
+            Program::UProbe(program) => program.info().ok().map(|info| info.id()),
+            _ => None,
+        };
+        Some(Programs { enter: id("pam_enter")?, leave: id("pam_return")? })
     }
 
     fn take(&mut self, name: &'static str) -> Result<Map, CaptureError> {
@@ -169,7 +180,7 @@ fn load_error(error: &aya::EbpfError) -> CaptureError {
 }
 
 /// An error with its causes on one line, without a verifier's log.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = String::new();
     let mut next = Some(error);
     while let Some(error) = next {
@@ -199,7 +210,8 @@ fn brief(text: &str) -> String {
 }
 
 /// libpam of this host.
-fn libpam() -> Option<&'static Path> {
+#[must_use]
+pub fn libpam() -> Option<&'static Path> {
     LIBPAM.iter().map(Path::new).find(|path| path.exists())
 }
 

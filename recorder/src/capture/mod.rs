@@ -6,6 +6,7 @@ pub mod attached;
 pub mod canary;
 mod freeze;
 pub mod hooks;
+pub mod library;
 pub mod load;
 pub mod loss;
 pub mod offsets;
@@ -15,7 +16,7 @@ pub mod syscalls;
 
 use std::path::PathBuf;
 
-pub use load::{Capture, Sizes};
+pub use load::{Capture, Sizes, libpam};
 pub use report::{ProbeRow, State, probe_report};
 
 /// Why recording can't start.

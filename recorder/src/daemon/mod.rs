@@ -2,6 +2,8 @@
 
 #[cfg(feature = "capture")]
 pub mod about;
+#[cfg(feature = "capture")]
+pub mod attacher;
 pub mod backlog;
 #[cfg(feature = "capture")]
 pub mod canary;

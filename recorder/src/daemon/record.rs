@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::about::Beginning;
+use super::attacher::{self, Attacher};
 use super::canary::Watch;
 use super::control::{Probe, Server, Shared, socket_path};
 use super::halt::Halt;
@@ -57,6 +58,7 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     let memory_locked = lock_memory();
     let boot = boot_id()?;
     let stop = stop_on_signals()?;
+    let attacher = start_attacher(config);
     let (sealer, mut helper) = start_sealer(config)?.unzip();
     let (writer, recovery) = open_store(config, &boot, sealer)?;
     tell_recovery(&config.store.dir, &recovery);
@@ -77,7 +79,7 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     );
     let running = enricher.processes();
     let lines = Lines::new(sink, &boot, recovery.next_seq).with_redactor(redactor);
-    let watch = start_canary(config, &mut capture, &shared)?;
+    let watch = start_canary(config, (&mut capture, attacher), &shared)?;
     let mut pipeline = Pipeline::new(lines, enricher, Arc::clone(&shared))
         .with_canary(watch)
         .with_halt(Halt::of(&config.capture));
@@ -123,14 +125,29 @@ fn lock_memory() -> bool {
         .is_ok()
 }
 
+/// The helper that attaches probes to a new libpam, for a canary that notices there is one.
+fn start_attacher(config: &Config) -> Option<Attacher> {
+    config.capture.canary.get()?;
+    let started = attacher::start();
+    started
+        .inspect_err(|error| {
+            tracing::warn!(%error, "the helper that attaches probes can't be started: logins are missed once libpam is replaced");
+        })
+        .ok()
+}
+
 /// What makes hooks fire, unless the configuration does without.
-fn start_canary(config: &Config, capture: &mut Capture, shared: &Shared) -> Result<Option<Watch>> {
+fn start_canary(
+    config: &Config,
+    (capture, attacher): (&mut Capture, Option<Attacher>),
+    shared: &Shared,
+) -> Result<Option<Watch>> {
     let Some(every) = config.capture.canary.get() else {
         tracing::warn!("capture.canary is off: a hook that no longer fires is not noticed");
         return Ok(None);
     };
     shared.set_canary_every(&every.to_string());
-    Ok(Some(Watch::start(capture.canary()?, every.duration()).context("starting the canary")?))
+    Ok(Some(Watch::start(capture.canary()?, attacher, every.duration()).context("starting the canary")?))
 }
 
 /// The helper that sets flags, unless the configuration does without.

@@ -51,6 +51,18 @@ impl Daemon {
         self.child.id()
     }
 
+    /// Its helper that was started with this word.
+    pub fn helper(&self, word: &str) -> u32 {
+        let children = format!("/proc/{0}/task/{0}/children", self.pid());
+        let children = std::fs::read_to_string(children).expect("children");
+        let mut pids = children.split_whitespace().map(|pid| pid.parse::<u32>().expect("pid"));
+        let has_word = |pid: &u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split(|&byte| byte == 0).nth(1) == Some(word.as_bytes())
+        };
+        pids.find(has_word).expect(word)
+    }
+
     /// What it wrote to stderr so far.
     pub fn said(&self) -> String {
         self.said.lock().expect("stderr").clone()

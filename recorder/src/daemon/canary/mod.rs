@@ -17,6 +17,7 @@ use std::time::Duration;
 pub use child::{WORD, run};
 use round::Rounds;
 
+use super::attacher::Attacher;
 use crate::capture::canary::Canary;
 use crate::capture::ring::boot_ns;
 
@@ -73,7 +74,7 @@ impl Watch {
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub fn start(canary: Canary, every: Duration) -> std::io::Result<Self> {
+    pub fn start(canary: Canary, attacher: Option<Attacher>, every: Duration) -> std::io::Result<Self> {
         let (tell, reports) = channel();
         let (stop, stopped) = channel();
         let (introduce, introduced) = channel();
@@ -82,7 +83,9 @@ impl Watch {
         let handle = std::thread::Builder::new().name("canary".to_owned()).spawn(move || {
             let thread = rustix::thread::gettid().as_raw_nonzero().get();
             let _ = introduce.send(thread.unsigned_abs());
-            sing(&mut Rounds::new(canary), every, &tell, &told, &stopped);
+            let mut rounds = Rounds::new(canary, attacher);
+            sing(&mut rounds, every, &tell, &told, &stopped);
+            rounds.stop();
         })?;
         let thread = introduced.recv().map_err(std::io::Error::other)?;
         Ok(Self { reports, last, every, dead_since: None, thread, stop, handle })

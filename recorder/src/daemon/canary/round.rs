@@ -2,14 +2,19 @@
 
 use std::path::Path;
 
+use super::super::attacher::Attacher;
 use super::child::{self, Outcome};
 use super::{Report, State};
 use crate::capture::CaptureError;
+use crate::capture::canary::Library;
 use crate::capture::canary::{Canary, Watched, Way};
 use crate::capture::ring::boot_ns;
 
 /// A kernel skips a program that interrupts another one; so a hook is silent when it was so many times in a row.
 const ATTEMPTS: usize = 3;
+
+/// Every hook of the library together.
+const LIBRARY: &str = "libpam";
 
 /// What is known of a hook.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,20 +28,26 @@ struct Known {
 /// The rounds of a canary.
 pub struct Rounds {
     canary: Canary,
+    attacher: Option<Attacher>,
     known: Vec<Known>,
+    /// When the library was last known to have its probes, boot-clock ns.
+    library_seen: Option<u64>,
+    /// The file that could not have probes; said once.
+    refused: Option<Library>,
     /// No process could be started; said once.
     is_childless: bool,
 }
 
 impl Rounds {
     /// Before the first round.
-    pub fn new(canary: Canary) -> Self {
+    pub fn new(canary: Canary, attacher: Option<Attacher>) -> Self {
         let known = vec![Known::default(); canary.hooks().len()];
-        Self { canary, known, is_childless: false }
+        Self { canary, attacher, known, library_seen: None, refused: None, is_childless: false }
     }
 
     /// Makes every hook fire; `program` is this recorder. Returns what changed.
     pub fn next(&mut self, program: &Path) -> Result<Vec<Report>, CaptureError> {
+        let mut moved = self.follow_library();
         let before = self.canary.counts()?;
         let mut fired = vec![false; before.len()];
         let mut outcome = Outcome::NotStarted;
@@ -49,7 +60,42 @@ impl Rounds {
                 break;
             }
         }
-        Ok(self.judge(&fired, outcome))
+        moved.extend(self.judge(&fired, outcome));
+        Ok(moved)
+    }
+
+    /// Has probes put into a library that was replaced. What was missed until then is told as a hook that was dead.
+    fn follow_library(&mut self) -> Vec<Report> {
+        let now = boot_ns();
+        let seen = self.library_seen.replace(now);
+        let Some((new, programs)) = self.canary.replacement() else { return Vec::new() };
+        let path = new.path.display().to_string();
+        if let Some(programs) = programs {
+            let attached = match &mut self.attacher {
+                Some(attacher) => attacher.attach(programs),
+                None => Err("there is no helper to attach probes".to_owned()),
+            };
+            if let Err(why) = attached {
+                if self.refused.as_ref() != Some(&new) {
+                    tracing::error!(path, why, "libpam was replaced, and the new file can't have probes");
+                }
+                self.refused = Some(new);
+                return Vec::new();
+            }
+        }
+        self.canary.set_library(new);
+        tracing::warn!(path, "libpam was replaced; the new file has its probes");
+        let why = format!("{path} was replaced; the new file has its probes from now on");
+        let report = |state| Report { hook: LIBRARY.to_owned(), event: "login", state };
+        let dead_since = seen.unwrap_or(now);
+        vec![report(State::Dead { why, seen }), report(State::Back { dead_since })]
+    }
+
+    /// Ends the helper.
+    pub fn stop(self) {
+        if let Some(attacher) = self.attacher {
+            attacher.stop();
+        }
     }
 
     fn send_child(&mut self, program: &Path) -> Outcome {
