@@ -105,6 +105,9 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     match (recorded, finished) {
         // The store's own error says more than the pipeline's.
         (Err(PipelineError::StoreClosed) | Ok(()), finished) => finished.context("recording stopped")?,
+        (Err(PipelineError::Sealer(error)), Err(failed)) if error.is_in_order() => {
+            return Err(failed).context("recording stopped");
+        }
         (Err(PipelineError::Sealer(error)), _) => return Err(error).context("recording stopped"),
         (Err(error), _) => return Err(error).context("recording stopped"),
     }
