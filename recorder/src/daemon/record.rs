@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::enrich::Enricher;
 use crate::enrich::scope::Scope;
 use crate::redact::Redactor;
+use crate::store::StoreError;
 use crate::store::access::group_id;
 use crate::store::medium::{Files, Medium};
 use crate::store::salt_key;
@@ -102,18 +103,23 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     control.stop();
     // Last, because it takes seconds: the record is closed by now, and says when.
     drop(capture);
-    match (recorded, finished) {
-        // The store's own error says more than the pipeline's.
-        (Err(PipelineError::StoreClosed) | Ok(()), finished) => finished.context("recording stopped")?,
-        (Err(PipelineError::Sealer(error)), Err(failed)) if error.is_in_order() => {
-            return Err(failed).context("recording stopped");
-        }
-        (Err(PipelineError::Sealer(error)), _) => return Err(error).context("recording stopped"),
-        (Err(error), _) => return Err(error).context("recording stopped"),
-    }
+    end_of(recorded, finished)?;
     helper.map(Process::wait).transpose().context("waiting for the sealing helper")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// How the recording ended: the error that says most.
+fn end_of(recorded: Result<(), PipelineError>, finished: Result<(), StoreError>) -> Result<()> {
+    match (recorded, finished) {
+        // The store's own error says more than the pipeline's.
+        (Err(PipelineError::StoreClosed) | Ok(()), finished) => finished.context("recording stopped"),
+        (Err(PipelineError::Sealer(error)), Err(failed)) if error.is_in_order() => {
+            Err(failed).context("recording stopped")
+        }
+        (Err(PipelineError::Sealer(error)), _) => Err(error).context("recording stopped"),
+        (Err(error), _) => Err(error).context("recording stopped"),
+    }
 }
 
 /// Whether memory is locked; recording goes on without, and says so in the record.
