@@ -76,6 +76,7 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     let lines = Lines::new(sink, &boot, recovery.next_seq).with_redactor(redactor);
     let mut pipeline = Pipeline::new(lines, enricher, Arc::clone(&shared));
     let beginning = Beginning { boot: &boot, failure: last_failure.recall(), memory_locked };
+    pipeline.begin(&mut reader)?;
     begin(&mut pipeline, config, &recovery, (&beginning, capture.rows()))?;
     if beginning.failure.is_some() && shared.has_durable_frame(recovery.next_frame, START_PATIENCE) {
         last_failure.forget();

@@ -155,9 +155,7 @@ impl Sandbox {
         let mut daemon = self.spawn();
         wait_for("recording", LIMIT, || {
             let said = daemon.said();
-            if said.contains("recording")
-                || !self.run("query", &["--kind", "start", "-n", "1"]).stdout.is_empty()
-            {
+            if said.contains("recording store=") {
                 return Some(());
             }
             if let Some(status) = daemon.child.try_wait().expect("wait") {
