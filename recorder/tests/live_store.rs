@@ -12,11 +12,11 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use support::record::Record;
-use support::{Daemon, LIMIT, Sandbox, signal, wait_for};
+use support::{Daemon, LIMIT, RECORDER, Sandbox, signal, wait_for};
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -300,4 +300,26 @@ fn a_store_that_turned_read_only_stops_it_and_the_next_start_says_why() {
     let failure = failure_told(&sandbox, shown);
     assert!(failure.contains("ead-only file system") || failure.contains("Input/output error"), "{failure}");
     assert!(kept.contains(&failure), "{kept}");
+}
+
+#[test]
+#[ignore = "root: cargo xtask test"]
+fn a_state_directory_elsewhere_leaves_the_control_socket_where_readers_look() {
+    let sandbox = Sandbox::new();
+    let (elsewhere, config) = (sandbox.path().join("keys"), sandbox.path().join("recorder.toml"));
+    let (store, state_dir) = (sandbox.store().display().to_string(), elsewhere.display().to_string());
+    std::fs::write(&config, format!("[store]\ndir = {store:?}\nstate_dir = {state_dir:?}\n")).unwrap();
+    let recorder = |verb: &str| {
+        let mut command = Command::new(RECORDER);
+        command.arg(verb).arg("--config").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let mut daemon = recorder("daemon").spawn().expect("daemon");
+    wait_for("a recorder that answers", LIMIT, || {
+        assert_eq!(daemon.try_wait().unwrap(), None, "the daemon ended");
+        recorder("status").status().unwrap().success().then_some(())
+    });
+    signal(daemon.id(), libc::SIGTERM);
+    assert!(daemon.wait().unwrap().success());
+    assert!(elsewhere.join("checkpoint").is_file());
 }
