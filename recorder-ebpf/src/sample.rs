@@ -122,6 +122,33 @@ impl Sample {
         }
     }
 
+    /// Appends the walked path of an entry of a mount, and of `leaf` below it when that is not 0.
+    #[inline(always)]
+    pub fn walked_entry(&mut self, tag: Tag, mount: u64, dentry: u64, leaf: u64) {
+        if self.text_place().is_some() {
+            path::walk_entry(self.area, mount, dentry, leaf);
+            let state = state_of(self.area);
+            let start = state.position + TEXT_HEADER as u64;
+            let (end, flags) = (state.walk.position, state.walk.flags as u8);
+            self.finish_text(tag, flags, end.wrapping_sub(start));
+        }
+    }
+
+    /// Appends a string of the current task's memory, or of the kernel's.
+    #[inline(always)]
+    pub fn given_text(&mut self, tag: Tag, address: u64, in_kernel: bool) {
+        let Some(to) = self.text_place() else { return };
+        // SAFETY: `to` has room for TEXT_MAX bytes; the helpers check the source.
+        let length = unsafe {
+            if in_kernel {
+                bpf_probe_read_kernel_str(to.cast(), NAME_MAX, address as *const _)
+            } else {
+                bpf_probe_read_user_str(to.cast(), NAME_MAX, address as *const _)
+            }
+        };
+        self.finish_string(tag, length);
+    }
+
     /// Appends a string of the current task's memory.
     #[inline(always)]
     pub fn user_text(&mut self, tag: Tag, address: u64) {

@@ -8,7 +8,7 @@ use recorder_common::sample::flag;
 use recorder_common::syscall::{NONE, SPEC_DEREF};
 use recorder_common::text::Tag;
 
-use super::named::name_below;
+use super::named::{Name, name_below};
 use super::{Call, exit_of, is_retry, pick};
 use crate::files::{self, FMODE_CREATED};
 use crate::maps::OFFSETS;
@@ -114,7 +114,7 @@ fn refused(call: &Call, arguments: &[u64; 6], flags: u64) -> Option<()> {
         sample.add_flags(flag::UNRESOLVED);
     } else {
         let dir = (call.spec.dir, pick(arguments, call.spec.dir));
-        let name = pick(arguments, call.spec.name);
+        let name = Name::of_caller(pick(arguments, call.spec.name));
         if !name_below(&mut sample, dir, name, (Tag::Base, Tag::Name)) {
             sample.discard();
             return None;
