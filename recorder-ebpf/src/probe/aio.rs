@@ -22,7 +22,7 @@ const PARTS: usize = 8;
 /// Hook: `syscalls:sys_exit_io_submit(context, count, requests)`, which returns how many of them it took.
 #[tracepoint]
 pub fn submit_exit(ctx: TracePointContext) -> u32 {
-    submitted(&ctx);
+    exit_of(&ctx).and_then(|call| submitted(call.returned));
     0
 }
 
@@ -46,15 +46,16 @@ struct Requests {
     returned: i64,
 }
 
-fn submitted(ctx: &TracePointContext) -> Option<()> {
-    let call = exit_of(ctx)?;
-    if call.returned == 0 || is_retry(call.returned) {
+/// Reports the writes of a call that returned how many requests it took.
+#[inline(always)]
+pub fn submitted(returned: i64) -> Option<()> {
+    if returned == 0 || is_retry(returned) {
         return None;
     }
     let [_, _, address, ..] = task::arguments();
-    let mut requests = Requests { address, returned: call.returned };
+    let mut requests = Requests { address, returned };
     // A refusal is that of the first request.
-    let taken = if call.returned < 0 { 1 } else { call.returned as u64 };
+    let taken = if returned < 0 { 1 } else { returned as u64 };
     let count = if taken > REQUESTS as u64 { REQUESTS } else { taken as u32 };
     // SAFETY: `request` has the signature that bpf_loop calls, and `requests` outlives the loop.
     unsafe { bpf_loop(count, request as *mut _, (&raw mut requests).cast(), 0) };

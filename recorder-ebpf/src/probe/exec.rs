@@ -8,7 +8,7 @@ use recorder_common::kind::Kind;
 use recorder_common::sample::flag;
 use recorder_common::text::{TEXT_CUT, TEXT_MAX, Tag};
 
-use super::{exit_of, is_retry, pick};
+use super::{Call, exit_of, is_retry, pick};
 use crate::maps::OFFSETS;
 use crate::read::{kernel, offset, user_at};
 use crate::sample::{Sample, Urgency};
@@ -22,12 +22,13 @@ const ARGUMENT: u32 = 1024;
 /// Hook: `syscalls:sys_exit_execve`, `syscalls:sys_exit_execveat`, when they return an error.
 #[tracepoint]
 pub fn exec_exit(ctx: TracePointContext) -> u32 {
-    failed(&ctx);
+    exit_of(&ctx).and_then(|call| failed(&call));
     0
 }
 
-fn failed(ctx: &TracePointContext) -> Option<()> {
-    let call = exit_of(ctx)?;
+/// Reports an exec that returned an error.
+#[inline(always)]
+pub fn failed(call: &Call) -> Option<()> {
     if call.returned >= 0 || is_retry(call.returned) {
         return None;
     }

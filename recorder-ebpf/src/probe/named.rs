@@ -38,11 +38,17 @@ pub fn named_exit(ctx: TracePointContext) -> u32 {
 /// Hook: `syscalls:sys_exit_ioctl`, for the commands that change inode flags.
 #[tracepoint]
 pub fn ioctl_exit(ctx: TracePointContext) -> u32 {
-    let command = task::arguments()[1] & 0xffff_ffff;
-    if command == SET_FLAGS[0] || command == SET_FLAGS[1] || command == SET_FLAGS[2] {
+    if sets_flags(task::arguments()[1]) {
         named(&ctx);
     }
     0
+}
+
+/// Whether a command of ioctl changes inode flags.
+#[inline(always)]
+pub fn sets_flags(command: u64) -> bool {
+    let command = command & 0xffff_ffff;
+    command == SET_FLAGS[0] || command == SET_FLAGS[1] || command == SET_FLAGS[2]
 }
 
 fn named(ctx: &TracePointContext) -> Option<()> {

@@ -5,7 +5,9 @@
 
 mod calls;
 mod names;
+mod opens;
 mod paths;
+mod writes;
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
