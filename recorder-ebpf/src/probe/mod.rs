@@ -2,7 +2,7 @@
 
 mod aio;
 mod bind;
-mod exec;
+pub mod exec;
 mod named;
 mod object;
 mod open;
