@@ -45,6 +45,8 @@ pub enum Tag {
     Item = 17,
     /// Name of a POSIX message queue.
     Queue = 18,
+    /// Walked path of the second name: of the object itself after a rename, of the new entry of a link.
+    ObjectTo = 19,
 }
 
 impl TryFrom<u8> for Tag {
@@ -70,6 +72,7 @@ impl TryFrom<u8> for Tag {
             16 => Self::User,
             17 => Self::Item,
             18 => Self::Queue,
+            19 => Self::ObjectTo,
             other => return Err(other),
         })
     }

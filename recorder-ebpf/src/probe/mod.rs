@@ -2,8 +2,9 @@
 
 mod aio;
 mod bind;
-mod exec;
+pub mod exec;
 mod named;
+mod object;
 mod open;
 mod pam;
 mod process;
@@ -16,6 +17,7 @@ use aya_ebpf::programs::TracePointContext;
 use recorder_common::syscall::{SYSCALLS, Spec};
 
 use crate::maps::SPECS;
+use crate::task;
 
 /// A system call at its tracepoint: number, and at exit the returned value.
 pub struct Call {
@@ -23,6 +25,27 @@ pub struct Call {
     pub spec: Spec,
     /// Returned value.
     pub returned: i64,
+}
+
+/// What a thread asked the kernel for.
+#[derive(Clone, Copy)]
+pub struct Asked {
+    /// How to read the arguments.
+    pub spec: Spec,
+    /// Arguments, in the order of the system call that the spec describes.
+    pub arguments: [u64; 6],
+    /// Names and texts are the kernel's own copies, not the caller's.
+    pub in_kernel: bool,
+    /// Bits of `recorder_common::sample::flag` that come with it.
+    pub marks: u64,
+}
+
+impl Call {
+    /// The call as it was asked for.
+    #[inline(always)]
+    pub fn asked(&self) -> Asked {
+        Asked { spec: self.spec, arguments: task::arguments(), in_kernel: false, marks: 0 }
+    }
 }
 
 /// `-EAGAIN`, `-EINTR`, and the kernel's own restart codes: the call did not happen, or will happen again.
@@ -39,12 +62,17 @@ pub fn exit_of(ctx: &TracePointContext) -> Option<Call> {
         let record = ctx.as_ptr().cast::<u8>();
         (record.add(8).cast::<i32>().read(), record.add(16).cast::<i64>().read())
     };
+    Some(Call { spec: spec_of(number)?, returned })
+}
+
+/// How to read the system call of this number.
+#[inline(always)]
+pub fn spec_of(number: i32) -> Option<Spec> {
     if number < 0 || number as usize >= SYSCALLS {
         return None;
     }
     // SAFETY: the number is in range. Volatile, because the daemon overrides the table at load.
-    let spec = unsafe { (&raw const SPECS).cast::<Spec>().add(number as usize).read_volatile() };
-    Some(Call { spec, returned })
+    Some(unsafe { (&raw const SPECS).cast::<Spec>().add(number as usize).read_volatile() })
 }
 
 /// The argument at a position of the table; 0 when the call does not have it.
