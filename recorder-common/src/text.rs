@@ -45,6 +45,14 @@ pub enum Tag {
     Item = 17,
     /// Name of a POSIX message queue.
     Queue = 18,
+    /// Two [`crate::sample::Creds`], before and after a call.
+    Creds = 19,
+    /// Numbers of groups, 4 bytes each.
+    Groups = 20,
+    /// A name: of a host, a module, a program, a map.
+    Label = 21,
+    /// Parameters of a module, command line of a kernel.
+    Params = 22,
 }
 
 impl TryFrom<u8> for Tag {
@@ -70,6 +78,10 @@ impl TryFrom<u8> for Tag {
             16 => Self::User,
             17 => Self::Item,
             18 => Self::Queue,
+            19 => Self::Creds,
+            20 => Self::Groups,
+            21 => Self::Label,
+            22 => Self::Params,
             other => return Err(other),
         })
     }

@@ -2,20 +2,30 @@
 
 mod aio;
 mod bind;
+mod bpf;
+mod clock;
+mod credential;
 mod exec;
+mod mount;
 mod named;
+mod namespace;
 mod open;
 mod pam;
 mod process;
 mod protect;
+mod ptrace;
 mod queue;
+mod reboot;
+mod system;
 mod write;
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::programs::TracePointContext;
+use recorder_common::class::Class;
 use recorder_common::syscall::{SYSCALLS, Spec};
 
 use crate::maps::SPECS;
+use crate::sample::{Sample, Urgency};
 
 /// A system call at its tracepoint: number, and at exit the returned value.
 pub struct Call {
@@ -23,6 +33,32 @@ pub struct Call {
     pub spec: Spec,
     /// Returned value.
     pub returned: i64,
+    /// System call number.
+    pub number: u64,
+}
+
+impl Call {
+    /// 0, or minus errno.
+    #[inline(always)]
+    pub fn result(&self) -> i32 {
+        if self.returned < 0 { self.returned as i32 } else { 0 }
+    }
+
+    /// A sample of a call whose failures anybody could make a flood of: those do not stand beside program starts.
+    #[inline(always)]
+    pub fn sample(&self, kind: u16, result: i32) -> Option<Sample> {
+        let class = if result == 0 { Class::Critical } else { Class::Files };
+        let sample = Sample::begin(class, kind)?;
+        sample.header().result = result;
+        sample.body().arg[3] = self.number;
+        Some(sample)
+    }
+}
+
+/// How soon the reader must know of a call of [`Call::sample`].
+#[inline(always)]
+pub fn urgency(result: i32) -> Urgency {
+    if result == 0 { Urgency::Now } else { Urgency::Soon }
 }
 
 /// `-EAGAIN`, `-EINTR`, and the kernel's own restart codes: the call did not happen, or will happen again.
@@ -44,7 +80,7 @@ pub fn exit_of(ctx: &TracePointContext) -> Option<Call> {
     }
     // SAFETY: the number is in range. Volatile, because the daemon overrides the table at load.
     let spec = unsafe { (&raw const SPECS).cast::<Spec>().add(number as usize).read_volatile() };
-    Some(Call { spec, returned })
+    Some(Call { spec, returned, number: number as u64 })
 }
 
 /// The argument at a position of the table; 0 when the call does not have it.
