@@ -36,7 +36,11 @@ fn exec(task: u64, bprm: u64) -> Option<()> {
         kernel::<u32>(inode, &OFFSETS.inode_nlink) as u64,
     ];
     flag_setuid(&mut sample);
-    sample.body().arg[2] = gained(&sample, bprm);
+    let gained = gained(&sample, bprm);
+    if gained != 0 {
+        sample.body().arg[2] = gained;
+        sample.add_flags(flag::SETUID);
+    }
     files::flag_memfd(exe, &mut sample);
     sample.walked(Tag::Exe, files::path_of(exe));
     sample.walked(Tag::Cwd, fs.wrapping_add(offset(&OFFSETS.fs_pwd)));
