@@ -104,7 +104,7 @@ fn is_as_wanted(event: &Record, wanted: &str) -> bool {
         match (key, event.value.get(key)) {
             ("flag", _) => event.has_flag(value),
             (_, Some(serde_json::Value::String(text))) => text == value,
-            (_, Some(other)) => other.to_string() == value,
+            (_, Some(other)) => format!("{other}") == value,
             (_, None) => false,
         }
     })
