@@ -140,8 +140,8 @@ fn plain(ctx: &FExitContext) -> Option<()> {
 /// The system call that returns at a hook on its own function.
 #[inline(always)]
 fn call_of(ctx: &FExitContext) -> Option<Call> {
-    let spec = spec_of(task::origin().number)?;
-    Some(Call { spec, returned: returned(ctx) })
+    let number = task::origin().number;
+    Some(Call { spec: spec_of(number)?, returned: returned(ctx), number: number as u64 })
 }
 
 /// Hook: `__x64_sys_ioctl(regs)`, for the commands that change inode flags.

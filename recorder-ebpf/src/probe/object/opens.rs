@@ -90,8 +90,9 @@ fn refused_early(ctx: &FExitContext) -> Option<()> {
 /// Hook: `do_handle_open(mountdirfd, handle, flags)`.
 #[fexit]
 pub fn handle_open_leave(ctx: FExitContext) -> i32 {
-    if let Some(spec) = spec_of(task::origin().number) {
-        open::opened(&Call { spec, returned: outcome(&ctx) });
+    let number = task::origin().number;
+    if let Some(spec) = spec_of(number) {
+        open::opened(&Call { spec, returned: outcome(&ctx), number: number as u64 });
     }
     0
 }
