@@ -2,7 +2,7 @@
 mod fuzz;
 mod packages;
 mod stage;
-mod tally;
+pub mod tally;
 
 use crate::{check, setup, workspace};
 use stage::Stages;
