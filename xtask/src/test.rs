@@ -1,4 +1,5 @@
 //! `cargo xtask test`: every test, one line a stage, one closing line that sums them.
+mod fuzz;
 mod packages;
 mod stage;
 pub mod tally;
@@ -10,7 +11,7 @@ use tally::Tally;
 
 /// Prepares the machine and runs every stage, even after a failed one. The last line printed is the sum.
 pub fn run() -> ExitCode {
-    let mut stages = Stages::new(7);
+    let mut stages = Stages::new(8);
     let mut tally = Tally::default();
     stages.direct("setup", &mut tally, || {
         setup::run()?;
@@ -25,6 +26,7 @@ pub fn run() -> ExitCode {
         &mut tally,
         &["test", "--no-fail-fast", "--", "--show-output"],
     );
+    fuzz::run(&mut stages, &mut tally);
     live(&mut stages, &mut tally);
     println!("{}", tally.closing_line());
     if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -1,7 +1,7 @@
 //! One stage of a test run: one line a person can read, the whole output in a log, the telling part shown on failure.
 use super::tally::{SKIPPED, Tally};
 use crate::{command, workspace};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Write as _, pipe};
 use std::process::{Command, Stdio};
@@ -63,6 +63,41 @@ impl Stages {
             }
         }
         tally.add(&sums);
+    }
+
+    /// A stage that builds something and then works with it: one test for each outcome, one line each.
+    pub fn built(
+        &mut self,
+        name: &str,
+        tally: &mut Tally,
+        build: &mut Command,
+        work: impl FnOnce() -> Result<Vec<Result<String>>>,
+    ) {
+        let begin = Instant::now();
+        let label = self.announce(name);
+        let done = observe(build, name, &mut Tally::default()).and_then(|Output { success, lines }| {
+            if success {
+                return work();
+            }
+            telling(&lines).iter().for_each(|line| println!("    {}", cut(line)));
+            bail!("it can't be built; all of it is in {}", log(name).display())
+        });
+        let seconds = begin.elapsed().as_secs();
+        let outcomes = done.unwrap_or_else(|error| vec![Err(error)]);
+        let failed = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+        println!("{label} {} ({seconds} s)", if failed == 0 { "ok" } else { "FAILED" });
+        for outcome in outcomes {
+            match outcome {
+                Ok(line) => {
+                    println!("    {line}");
+                    tally.passed += 1;
+                }
+                Err(error) => {
+                    println!("    {error:#}");
+                    tally.failed += 1;
+                }
+            }
+        }
     }
 
     /// A stage that can't run here, said loudly.
