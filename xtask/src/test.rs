@@ -4,6 +4,7 @@ mod packages;
 mod stage;
 pub mod tally;
 
+use crate::vm::{self, Choice};
 use crate::{check, setup, workspace};
 use stage::Stages;
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ pub fn run() -> ExitCode {
     );
     fuzz::run(&mut stages, &mut tally);
     live(&mut stages, &mut tally);
+    machines(&mut stages, &mut tally);
     println!("{}", tally.closing_line());
     if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -43,4 +45,22 @@ fn live(stages: &mut Stages, tally: &mut Tally) {
     // The stage before counted these as ignored; now they run.
     tally.ignored = 0;
     stages.cargo("live tests", tally, &all);
+}
+
+/// The same promises on kernels that this machine doesn't run; needs no root.
+fn machines(stages: &mut Stages, tally: &mut Tally) {
+    let name = "virtual machines";
+    let choice = Choice::of_stage();
+    if let Err(error) = choice.fetch() {
+        tally.skipped += i64::try_from(choice.count()).unwrap_or(1);
+        stages.skip(name, &format!("{error:#}"));
+        return;
+    }
+    stages.counted(name, tally, |sums| {
+        vm::test(&choice, sums, |line, is_failure| {
+            if is_failure {
+                println!("    {line}");
+            }
+        })
+    });
 }

@@ -11,6 +11,7 @@ use recorder_common::class::Class;
 use recorder_common::sample::Counters;
 
 use super::attached::{Attached, Link};
+use super::cost::{self, ProgramCost};
 use super::hooks::{Hook, Place, hooks};
 use super::report::{ProbeRow, State};
 use super::{CaptureError, object_family, offsets, syscalls};
@@ -80,6 +81,12 @@ impl Capture {
     #[must_use]
     pub fn rows(&self) -> &[ProbeRow] {
         &self.rows
+    }
+
+    /// What the verifier went through for each loaded program.
+    #[must_use]
+    pub fn costs(&self) -> Vec<ProgramCost> {
+        cost::of(&self.ebpf)
     }
 
     /// Takes the ring of a class; each can be taken once.

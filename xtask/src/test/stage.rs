@@ -37,6 +37,24 @@ impl Stages {
         }
     }
 
+    /// A stage that counts tests by itself; what it must tell comes before its line.
+    pub fn counted(&mut self, name: &str, tally: &mut Tally, work: impl FnOnce(&mut Tally) -> Result<()>) {
+        let begin = Instant::now();
+        let label = self.announce(name);
+        let mut sums = Tally::default();
+        let outcome = work(&mut sums);
+        let seconds = begin.elapsed().as_secs();
+        match outcome {
+            Ok(()) if sums.failed == 0 => println!("{label} ok ({seconds} s): {}", sums.closing_line()),
+            Ok(()) => println!("{label} FAILED ({seconds} s): {}", sums.closing_line()),
+            Err(error) => {
+                println!("{label} FAILED ({seconds} s): {error:#}");
+                sums.failed += 1;
+            }
+        }
+        tally.add(&sums);
+    }
+
     /// A stage that is one cargo command; its test results are summed.
     pub fn cargo(&mut self, name: &str, tally: &mut Tally, args: &[&str]) {
         let begin = Instant::now();
