@@ -37,6 +37,9 @@ pub struct Expect {
     /// The paths as the kernel's own entry has them, for a record that does not go by the caller's names.
     pub real: Option<String>,
     pub real_to: Option<String>,
+    /// Only one of the families can tell it on this kernel.
+    #[serde(default)]
+    pub is_optional: bool,
     /// Flags that must be there.
     pub must: Vec<String>,
     /// Flags that may be there.

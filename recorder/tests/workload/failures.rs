@@ -20,6 +20,8 @@ fn bad_places(run: &mut Run, dir: &[u8], file: &[u8], looped: &[u8], at: bool) -
     let long_path = b"./".repeat(2500);
     let mut cut = Place::new(&long_path, Vec::new()).flagged("cut");
     cut.named = None;
+    let mut above = relative(b"..").flagged("unresolved");
+    above.real = dir.iter().rposition(|&byte| byte == b'/').map_or_else(Vec::new, |at| dir[..at].to_vec());
     let mut places = vec![
         relative(&join(b"nothing", &leaf)),
         relative(&join(file, &leaf)),
@@ -30,7 +32,7 @@ fn bad_places(run: &mut Run, dir: &[u8], file: &[u8], looped: &[u8], at: bool) -
         Place::faulty(),
         Place::new(b"", dir.to_vec()),
         Place::new(b".", dir.to_vec()),
-        relative(b"..").flagged("unresolved"),
+        above,
     ];
     if at {
         places.push(Place::new(&leaf, leaf.clone()).below(9999).flagged("unresolved"));

@@ -203,9 +203,10 @@ fn files_that_processes_leave(run: &mut Run, site: &Site, source: Source) {
             }
             // The last words of this process: the summary comes when it is gone.
             let t0 = now();
-            // What exec closes is gone before a hook sees it, up to Linux 6.9.
-            let is_seen = end != "exec" || std::path::Path::new(PREPARE_EXEC).is_dir();
-            run.note("(end)", (t0, u64::MAX), &Ok(0), Run::summary(&open).filter(|_| is_seen));
+            // What exec closes is gone before a hook of the syscall family sees it, up to Linux 6.9.
+            let is_optional = end == "exec" && !std::path::Path::new(PREPARE_EXEC).is_dir();
+            let summary = Run::summary(&open).map(|expect| Expect { is_optional, ..expect });
+            run.note("(end)", (t0, u64::MAX), &Ok(0), summary);
             run.flush();
             match end {
                 "exit" => 0,

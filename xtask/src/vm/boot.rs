@@ -98,7 +98,8 @@ impl Boot<'_> {
         let mut command = Command::new("qemu-system-x86_64");
         command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
         // QEMU 7.2 emulates cmpxchg16b in a way that makes kernel 6.12 panic.
-        command.args(["-accel", "tcg,thread=multi", "-cpu", "max,-cx16", "-smp", "2", "-m", "2048"]);
+        let cpus = if self.kernel.series.starts_with('7') { "1" } else { "2" };
+        command.args(["-accel", "tcg,thread=multi", "-cpu", "max,-cx16", "-smp", cpus, "-m", "2048"]);
         command.arg("-kernel").arg(&self.kernel.image).arg("-initrd").arg(&self.initramfs);
         command.arg("-append").arg(format!("console=ttyS0 panic=-1 oops=panic quiet lsm={lsm}"));
         command.arg("-drive").arg(format!("file={},format=raw,if=virtio,snapshot=on", self.disk.display()));

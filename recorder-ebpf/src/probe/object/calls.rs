@@ -57,28 +57,11 @@ calls! {
     /// Hook: `do_mknodat(dfd, name, mode, dev)`; `filename_mknodat` since 7.0.
     mknod_enter, mknod_leave: only(Kind::NodeCreate), 259,
         |ctx| [ctx.arg(0), name_of(ctx.arg(1)), ctx.arg(2), ctx.arg(3), 0, 0], names_in_kernel();
-    /// Hook: `do_fchmodat(dfd, filename, mode)`; flags behind that since 6.6.
-    chmod_enter, chmod_leave: only(Kind::AttrMode), 268,
-        |ctx| [ctx.arg(0), ctx.arg(1), ctx.arg(2), 0, 0, 0], false;
-    /// Hook: `__x64_sys_fchmod(regs)`.
-    fchmod_enter, fchmod_leave: only(Kind::AttrMode), 91, |ctx| first_of(ctx.arg(0)), false;
     /// Hook: `do_fchownat(dfd, filename, user, group, flag)`.
     chown_enter, chown_leave: only(Kind::AttrOwner), 260,
         |ctx| [ctx.arg(0), ctx.arg(1), ctx.arg(2), ctx.arg(3), ctx.arg(4), 0], false;
-    /// Hook: `ksys_fchown(fd, user, group)`.
-    fchown_enter, fchown_leave: only(Kind::AttrOwner), 93,
-        |ctx| [ctx.arg(0), ctx.arg(1), ctx.arg(2), 0, 0, 0], false;
     /// Hook: `do_utimes(dfd, filename, times, flags)`.
     utimes_enter, utimes_leave: only(Kind::AttrTime), 280,
-        |ctx| [ctx.arg(0), ctx.arg(1), ctx.arg(2), ctx.arg(3), 0, 0], false;
-    /// Hook: `do_sys_truncate(pathname, length)`; `ksys_truncate` since 7.0.
-    truncate_enter, truncate_leave: only(Kind::FileTruncate), 76,
-        |ctx| [ctx.arg(0), ctx.arg(1), 0, 0, 0, 0], false;
-    /// Hook: `do_sys_ftruncate(fd, length)`; `ksys_ftruncate` since 7.0.
-    ftruncate_enter, ftruncate_leave: only(Kind::FileTruncate), 77,
-        |ctx| [ctx.arg(0), ctx.arg(1), 0, 0, 0, 0], false;
-    /// Hook: `ksys_fallocate(fd, mode, offset, length)`.
-    fallocate_enter, fallocate_leave: only(Kind::FileTruncate), 285,
         |ctx| [ctx.arg(0), ctx.arg(1), ctx.arg(2), ctx.arg(3), 0, 0], false;
     /// Hook: `path_setxattr(pathname, name, value, size, flags)`, up to 6.12.
     setxattr_enter, setxattr_leave: only(Kind::AttrXattr), 188,
@@ -86,22 +69,54 @@ calls! {
     /// Hook: `path_setxattrat(dfd, pathname, at_flags, name)`, since 6.13.
     setxattrat_enter, setxattrat_leave: only(Kind::AttrXattr), 463,
         |ctx| [ctx.arg(0), ctx.arg(1), ctx.arg(2), ctx.arg(3), 0, 0], false;
-    /// Hook: `__x64_sys_fsetxattr(regs)`, up to 6.12.
-    fsetxattr_enter, fsetxattr_leave: only(Kind::AttrXattr), 190, |ctx| first_of(ctx.arg(0)), false;
     /// Hook: `path_removexattr(pathname, name)`, up to 6.12.
     removexattr_enter, removexattr_leave: only(Kind::AttrXattr), 197,
         |ctx| [ctx.arg(0), ctx.arg(1), 0, 0, 0, 0], false;
     /// Hook: `path_removexattrat(dfd, pathname, at_flags, name)`, since 6.13.
     removexattrat_enter, removexattrat_leave: only(Kind::AttrXattr), 466,
         |ctx| [ctx.arg(0), ctx.arg(1), ctx.arg(2), ctx.arg(3), 0, 0], false;
-    /// Hook: `__x64_sys_fremovexattr(regs)`, up to 6.12.
-    fremovexattr_enter, fremovexattr_leave: only(Kind::AttrXattr), 199, |ctx| first_of(ctx.arg(0)), false;
 }
 
-/// Arguments of a system call, of which only a 64-bit call can come here.
-#[inline(always)]
-fn first_of(_regs: u64) -> [u64; 6] {
-    crate::task::arguments()
+/// Declares the pair of programs of one system call's own function, which the compiler can't build into another.
+macro_rules! own {
+    ($($(#[$doc:meta])* $enter:ident, $leave:ident: $kind:expr;)*) => {$(
+        $(#[$doc])*
+        #[fentry]
+        pub fn $enter(_ctx: FEntryContext) -> i32 {
+            enter(only($kind), 0, || ([0; 6], false));
+            0
+        }
+
+        $(#[$doc])*
+        #[fexit]
+        pub fn $leave(ctx: FExitContext) -> i32 {
+            leave(outcome(&ctx));
+            0
+        }
+    )*};
+}
+
+own! {
+    /// Hook: `__x64_sys_chmod`.
+    chmod_enter, chmod_leave: Kind::AttrMode;
+    /// Hook: `__x64_sys_fchmod`.
+    fchmod_enter, fchmod_leave: Kind::AttrMode;
+    /// Hook: `__x64_sys_fchmodat`.
+    fchmodat_enter, fchmodat_leave: Kind::AttrMode;
+    /// Hook: `__x64_sys_fchmodat2`, since 6.6.
+    fchmodat2_enter, fchmodat2_leave: Kind::AttrMode;
+    /// Hook: `__x64_sys_fchown`.
+    fchown_enter, fchown_leave: Kind::AttrOwner;
+    /// Hook: `__x64_sys_truncate`.
+    truncate_enter, truncate_leave: Kind::FileTruncate;
+    /// Hook: `__x64_sys_ftruncate`.
+    ftruncate_enter, ftruncate_leave: Kind::FileTruncate;
+    /// Hook: `__x64_sys_fallocate`.
+    fallocate_enter, fallocate_leave: Kind::FileTruncate;
+    /// Hook: `__x64_sys_fsetxattr`.
+    fsetxattr_enter, fsetxattr_leave: Kind::AttrXattr;
+    /// Hook: `__x64_sys_fremovexattr`.
+    fremovexattr_enter, fremovexattr_leave: Kind::AttrXattr;
 }
 
 /// Declares a program for system calls that have no function of their own inside the kernel: told by the caller's names

@@ -50,6 +50,16 @@ pub fn file_sent(ctx: FExitContext) -> i32 {
     0
 }
 
+/// Hook: `__x64_sys_pwrite64(regs)`, for an offset below 0, which is refused before the file is asked.
+#[fexit]
+pub fn pwrite_call(ctx: FExitContext) -> i32 {
+    let [descriptor, _, _, offset, ..] = task::arguments();
+    if (offset as i64) < 0 {
+        written(task::file_of(task::current(), descriptor as u32), returned(&ctx));
+    }
+    0
+}
+
 /// Hook: `io_write(request, flags)`: a write that io_uring does.
 #[fexit]
 pub fn uring_written(ctx: FExitContext) -> i32 {
