@@ -39,6 +39,13 @@ pub(super) fn check_tombstones(directory: &Directory, newest: Option<&Newest>) -
     findings
 }
 
+/// Where there is no tombstone at all, nobody looked for events about them: no walk must have met one.
+pub(super) fn check_told(directory: &Directory, segments: &[Segment<'_>]) -> Option<Finding> {
+    let told = segments.iter().rev().filter_map(|segment| segment.walk.as_ref()).map(|walk| &walk.told);
+    let newest = told.filter(|_| directory.tombstones().is_empty()).find(|told| !told.is_empty())?;
+    Some(Finding::new(Kind::TombstoneWrong, difference(0, newest)))
+}
+
 /// What is wrong with the set of tombstones.
 fn difference(there: u64, told: &[Told]) -> String {
     match told.last().map(|told| told.tombstones) {

@@ -283,6 +283,20 @@ fn beside() -> Vec<Row> {
             always(caught(Kind::TombstoneWrong, At::Log)),
         ),
         row(
+            "put all removed segments back in the place of all tombstones",
+            |case| {
+                for path in case.paths.iter().filter(|path| path.extension().is_some_and(|end| end == "tomb"))
+                {
+                    let name = name_of(path).replace(".tomb", ".krl.zst");
+                    std::fs::copy(case.scratch.state().join("backup").join(&name), path.with_file_name(name))
+                        .unwrap();
+                    remove(path);
+                }
+                Spot::default()
+            },
+            always(caught(Kind::TombstoneWrong, At::Log)),
+        ),
+        row(
             "put a removed segment back, changed",
             |case| {
                 let segment = put_back(case);
