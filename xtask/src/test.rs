@@ -12,7 +12,7 @@ use tally::Tally;
 
 /// Prepares the machine and runs every stage, even after a failed one. The last line printed is the sum.
 pub fn run() -> ExitCode {
-    let mut stages = Stages::new(8);
+    let mut stages = Stages::new(9);
     let mut tally = Tally::default();
     stages.direct("setup", &mut tally, || {
         setup::run()?;
@@ -57,7 +57,7 @@ fn machines(stages: &mut Stages, tally: &mut Tally) {
         return;
     }
     stages.counted(name, tally, |sums| {
-        vm::test(&choice, sums, |line, is_failure| {
+        vm::test(&choice, sums, &|line, is_failure| {
             if is_failure {
                 println!("    {line}");
             }

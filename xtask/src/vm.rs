@@ -10,7 +10,7 @@ mod report;
 use crate::test::tally::Tally;
 use crate::{command, setup};
 use anyhow::{Context as _, Result, bail};
-use boot::Boot;
+use boot::{Boot, Tell};
 use cost::Costs;
 use kernel::{Archive, Kernel, folder};
 use plan::Step;
@@ -114,7 +114,7 @@ pub fn run(args: &Args) -> Result<()> {
     choice.fetch()?;
     setup::run()?;
     let mut tally = Tally::default();
-    test(&choice, &mut tally, |line, _| println!("{line}"))?;
+    test(&choice, &mut tally, &|line, _| println!("{line}"))?;
     println!("vm: {}", tally.closing_line());
     if tally.failed > 0 {
         bail!("logs are in {}", folder().join("logs").display());
@@ -123,7 +123,7 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// Runs what is chosen and adds it to the sums; `tell` gets each line, and whether it tells of a failure.
-pub fn test(choice: &Choice, tally: &mut Tally, tell: impl Fn(&str, bool)) -> Result<()> {
+pub fn test(choice: &Choice, tally: &mut Tally, tell: Tell<'_>) -> Result<()> {
     let end = Instant::now() + choice.limit;
     let (kernels, disk, _lock) = prepare(choice)?;
     let boots: Vec<Boot<'_>> = choice
@@ -139,10 +139,9 @@ pub fn test(choice: &Choice, tally: &mut Tally, tell: impl Fn(&str, bool)) -> Re
         for boot in group {
             tell(&format!("vm: booting {} ({})", boot.name(), boot.kernel.release), false);
         }
-        for (boot, report) in group.iter().zip(at_once(group, &choice.steps, end)) {
+        for (boot, report) in group.iter().zip(at_once(group, &choice.steps, end, tell)) {
             let report = report?;
             report.costs.iter().for_each(|(program, count)| costs.add(&boot.kernel.series, program, *count));
-            show(boot, &report, &tell);
             count(&report, tally);
         }
     }
@@ -158,9 +157,10 @@ pub fn test(choice: &Choice, tally: &mut Tally, tell: impl Fn(&str, bool)) -> Re
 }
 
 /// Runs a few guests beside each other.
-fn at_once(boots: &[Boot<'_>], steps: &[Step], end: Instant) -> Vec<Result<Report>> {
+fn at_once(boots: &[Boot<'_>], steps: &[Step], end: Instant, tell: Tell<'_>) -> Vec<Result<Report>> {
     std::thread::scope(|scope| {
-        let threads: Vec<_> = boots.iter().map(|boot| scope.spawn(|| boot.run(steps, end))).collect();
+        let threads: Vec<_> =
+            boots.iter().map(|boot| scope.spawn(move || boot.run(steps, end, tell))).collect();
         let join = |thread: std::thread::ScopedJoinHandle<'_, Result<Report>>| {
             thread.join().unwrap_or_else(|_| bail!("the thread that watches a guest broke down"))
         };
@@ -193,26 +193,6 @@ fn prepare(choice: &Choice) -> Result<(Vec<Kernel>, PathBuf, File)> {
     let programs = plan::build(&choice.steps)?;
     let disk = disk::write(&programs, &plan::text(&choice.steps), &busybox)?;
     Ok((kernels, disk, lock))
-}
-
-/// The rows of one boot, and what is left of a guest that broke off.
-fn show(boot: &Boot<'_>, report: &Report, tell: &impl Fn(&str, bool)) {
-    for row in &report.rows {
-        let line = format!(
-            "{:<6} {:<5} {:<14} {:<14} {:>4} s  {:<8} {}",
-            boot.kernel.series,
-            boot.lsm(),
-            report.family,
-            row.name,
-            row.seconds,
-            row.outcome.word(),
-            row.outcome.reason()
-        );
-        tell(line.trim_end(), row.outcome.is_failure());
-    }
-    for line in &report.last_words {
-        tell(&format!("    console: {line}"), true);
-    }
 }
 
 fn count(report: &Report, tally: &mut Tally) {

@@ -17,6 +17,9 @@ const GRACE: Duration = Duration::from_secs(60);
 /// Bytes of a line that are read; the rest of it is dropped.
 const LINE: usize = 64 * 1024;
 
+/// Takes a line for the person who waits, and whether it tells of a failure.
+pub type Tell<'a> = &'a (dyn Fn(&str, bool) + Sync);
+
 /// One kernel under one choice of security modules.
 pub struct Boot<'a> {
     /// The kernel.
@@ -61,8 +64,9 @@ impl Boot<'_> {
     }
 
     /// Boots, runs the plan that is on the disk, and waits for its end. A guest that hangs or panics is no error here:
-    /// the report tells. At `end` it is broken off.
-    pub fn run(&self, steps: &[Step], end: Instant) -> Result<Report> {
+    /// the report tells, and so does `tell` while it goes. At `end` it is broken off.
+    pub fn run(&self, steps: &[Step], end: Instant, tell: Tell<'_>) -> Result<Report> {
+        let place = format!("{:<6} {:<5}", self.kernel.series, self.lsm());
         fs::create_dir_all(folder().join("logs"))?;
         let mut guest = Guest(self.qemu().spawn().context("could not start qemu-system-x86_64")?);
         let lines = read(guest.0.stdout.take().context("QEMU has no output")?);
@@ -74,6 +78,7 @@ impl Boot<'_> {
                 Ok(line) => {
                     writeln!(log, "{line}")?;
                     let limit = report.read(&line);
+                    report.news(&place).iter().for_each(|(line, is_failure)| tell(line, *is_failure));
                     deadline = limit.map_or(deadline, |limit| end.min(Instant::now() + limit + GRACE));
                     if report.is_done() {
                         break;
@@ -90,6 +95,7 @@ impl Boot<'_> {
                 }
             }
         }
+        report.news(&place).iter().for_each(|(line, is_failure)| tell(line, *is_failure));
         Ok(report)
     }
 

@@ -8,8 +8,9 @@ use std::process::Stdio;
 
 /// A test program, the seconds it may take under emulation, and the one test of it that makes sense there.
 const TESTS: [(&str, u64, &str); 5] = [
-    ("live_smoke", 300, ""),
+    // First, because it tells which families of hooks are in force.
     ("live_probe", 300, ""),
+    ("live_smoke", 300, ""),
     ("live_cost", 300, ""),
     ("live_kernel", 300, ""),
     ("live_truth", 900, "the_record_holds_every_operation_once_and_nothing_else"),

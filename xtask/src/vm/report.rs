@@ -47,29 +47,39 @@ impl Outcome {
 /// One row for a step.
 pub struct Row {
     /// The test program.
-    pub name: String,
+    name: String,
     /// Seconds of the guest's clock.
-    pub seconds: u64,
+    seconds: u64,
     /// How it ended.
     pub outcome: Outcome,
     limit: u64,
 }
 
+impl Row {
+    fn line(&self, place: &str, family: &str) -> String {
+        let (word, reason) = (self.outcome.word(), self.outcome.reason());
+        let line =
+            format!("{place} {family:<14} {:<14} {:>4} s  {word:<8} {reason}", self.name, self.seconds);
+        line.trim_end().to_owned()
+    }
+}
+
 /// Filled line by line while the guest runs.
 pub struct Report {
-    /// The kernel's own name.
-    pub release: String,
     /// A row for each step of the plan.
     pub rows: Vec<Row>,
     /// Families of hooks in force, as `live_probe` found them; `-` before it ran.
-    pub family: String,
+    family: String,
     /// What each program cost the verifier.
     pub costs: Vec<(String, u64)>,
     /// The end of the console of a guest that broke off.
-    pub last_words: Vec<String>,
+    last_words: Vec<String>,
     current: Option<usize>,
     lines: Vec<String>,
     is_done: bool,
+    /// Rows that have ended, and rows that were told.
+    ended: usize,
+    told: usize,
 }
 
 impl Report {
@@ -83,7 +93,6 @@ impl Report {
             limit: step.limit,
         };
         Self {
-            release: String::new(),
             rows: steps.iter().map(row).collect(),
             family: "-".to_owned(),
             costs: Vec::new(),
@@ -91,6 +100,8 @@ impl Report {
             current: None,
             lines: Vec::new(),
             is_done: false,
+            ended: 0,
+            told: 0,
         }
     }
 
@@ -103,10 +114,7 @@ impl Report {
     pub fn read(&mut self, line: &str) -> Option<Duration> {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
-            ["@kernel", release] => {
-                (*release).clone_into(&mut self.release);
-                Some(Duration::ZERO)
-            }
+            ["@kernel", _] => Some(Duration::ZERO),
             ["@begin", name] => {
                 self.current = self.rows.iter().position(|row| row.name == *name);
                 self.lines.clear();
@@ -118,6 +126,7 @@ impl Report {
             }
             ["@done"] => {
                 self.is_done = true;
+                self.ended = self.rows.len();
                 None
             }
             ["families:", families @ ..] => {
@@ -139,6 +148,7 @@ impl Report {
 
     fn end(&mut self, code: i32, seconds: u64) {
         let outcome = outcome(code, &self.lines);
+        self.ended = self.current.map_or(self.ended, |index| index + 1);
         if let Some(row) = self.current.take().and_then(|index| self.rows.get_mut(index)) {
             row.seconds = seconds;
             row.outcome = match outcome {
@@ -150,9 +160,20 @@ impl Report {
         }
     }
 
+    /// Lines for what has ended since the last call, and whether each tells of a failure. `place` is kernel and lsm.
+    pub fn news(&mut self, place: &str) -> Vec<(String, bool)> {
+        let ended = self.rows.iter().take(self.ended).skip(self.told);
+        let mut news: Vec<(String, bool)> =
+            ended.map(|row| (row.line(place, &self.family), row.outcome.is_failure())).collect();
+        self.told = self.ended;
+        news.extend(self.last_words.drain(..).map(|line| (format!("    console: {line}"), true)));
+        news
+    }
+
     /// The guest ended, or says nothing more, before the end of the plan.
     pub fn broke_off(&mut self, how: &str, last_words: &[String]) {
         self.last_words = last_words.to_vec();
+        self.ended = self.rows.len();
         let panic =
             last_words.iter().find_map(|line| line.find("Kernel panic").and_then(|at| line.get(at..)));
         let reason = panic.map_or_else(|| format!("the guest {how}"), str::to_owned);
@@ -210,7 +231,7 @@ mod tests {
     #[test]
     fn passed_failed_and_skipped_are_told_apart() {
         let report = after(&["@kernel 6.1.0", "@begin live_a", PASSED, "", "@end live_a 0 3", "@done"]);
-        assert_eq!((report.release.as_str(), report.is_done()), ("6.1.0", true));
+        assert!(report.is_done());
         assert!(matches!(outcomes(&report)[..], [Outcome::Passed, Outcome::NotRun(_)]));
         let report = after(&["@begin live_a", "families: common object pam syscall"]);
         assert_eq!(report.family, "object+syscall");
@@ -219,6 +240,20 @@ mod tests {
         let report =
             after(&["@begin live_b", "thread 'x' panicked at a.rs:1:", "3 differences", "@end live_b 101 3"]);
         assert_eq!(outcomes(&report)[1], &Outcome::Failed("3 differences".to_owned()));
+    }
+
+    #[test]
+    fn each_row_is_told_once() {
+        let mut report = after(&["@begin live_a", PASSED, "@end live_a 0 3", "@begin live_b"]);
+        assert_eq!(
+            report.news("6.1 bpf"),
+            [("6.1 bpf -              live_a            3 s  ok".to_owned(), false)]
+        );
+        assert_eq!(report.news("6.1 bpf"), []);
+        report.broke_off("hangs", &["last".to_owned()]);
+        let told: Vec<String> = report.news("6.1 bpf").into_iter().map(|(line, _)| line).collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].ends_with("FAILED   the guest hangs") && told[1] == "    console: last", "{told:?}");
     }
 
     #[test]
