@@ -7,7 +7,8 @@ pub const ABSENT: u32 = u32::MAX;
 /// Declares the offsets struct and the list of where each field is looked up, so that the two can't differ.
 macro_rules! offsets {
     ($($field:ident = $lookup:literal,)*) => {
-        /// Byte offsets and positions; [`ABSENT`] where the kernel lacks the field or the function.
+        /// Byte offsets (bit offsets where the lookup ends so) and positions; [`ABSENT`] where the kernel lacks the field
+        /// or the function.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(C)]
         pub struct Offsets { $(#[doc = $lookup] pub $field: u32,)* }
@@ -49,8 +50,17 @@ offsets! {
     cred_gid = "cred.gid",
     cred_euid = "cred.euid",
     cred_egid = "cred.egid",
+    cred_suid = "cred.suid",
+    cred_sgid = "cred.sgid",
+    cred_fsuid = "cred.fsuid",
+    cred_fsgid = "cred.fsgid",
+    cred_permitted = "cred.cap_permitted",
+    cred_effective = "cred.cap_effective",
+    cred_ambient = "cred.cap_ambient",
     nsproxy_mnt_ns = "nsproxy.mnt_ns",
     nsproxy_ipc_ns = "nsproxy.ipc_ns",
+    nsproxy_uts_ns = "nsproxy.uts_ns",
+    uts_namespace_ns = "uts_namespace.ns",
     ipc_mq_mnt = "ipc_namespace.mq_mnt",
     mnt_namespace_ns = "mnt_namespace.ns",
     pid_namespace_ns = "pid_namespace.ns",
@@ -82,6 +92,19 @@ offsets! {
     sock_common = "sock.__sk_common",
     sock_family = "sock_common.skc_family",
     unix_path = "unix_sock.path",
+    ns_ops = "ns_common.ops",
+    ns_type = "ns_common.ns_type",
+    ns_ops_type = "proc_ns_operations.type",
+    module_name = "module.name",
+    prog_aux = "bpf_prog.aux",
+    prog_type = "bpf_prog.type",
+    aux_id = "bpf_prog_aux.id",
+    aux_name = "bpf_prog_aux.name",
+    map_id = "bpf_map.id",
+    map_type = "bpf_map.map_type",
+    map_name = "bpf_map.name",
+    link_id = "bpf_link.id",
+    link_prog = "bpf_link.prog",
     vma_end = "vm_area_struct.vm_end",
     vma_flags = "vm_area_struct.vm_flags",
     vma_file = "vm_area_struct.vm_file",
@@ -95,6 +118,7 @@ offsets! {
     mount_parent = "mount.mnt_parent",
     mount_mountpoint = "mount.mnt_mountpoint",
     mount_ns = "mount.mnt_ns",
+    mount_devname = "mount.mnt_devname",
     vfsmount_root = "vfsmount.mnt_root",
     vfsmount_sb = "vfsmount.mnt_sb",
     inode_ino = "inode.i_ino",
@@ -102,13 +126,17 @@ offsets! {
     inode_uid = "inode.i_uid",
     inode_gid = "inode.i_gid",
     inode_sb = "inode.i_sb",
+    inode_private = "inode.i_private",
     inode_nlink = "inode.i_nlink",
     inode_sb_list = "inode.i_sb_list",
     sb_dev = "super_block.s_dev",
     sb_magic = "super_block.s_magic",
+    sb_type = "super_block.s_type",
+    fs_type_name = "file_system_type.name",
     sb_inodes = "super_block.s_inodes",
     bprm_filename = "linux_binprm.filename",
     bprm_interp = "linux_binprm.interp",
+    bprm_secureexec_bit = "linux_binprm.secureexec:bit",
     bprm_argc = "linux_binprm.argc",
     pt_regs_di = "pt_regs.di",
     pt_regs_si = "pt_regs.si",

@@ -4,10 +4,10 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{HashMap, LruHashMap, PerCpuArray, RingBuf};
 use recorder_common::class::Class;
 use recorder_common::offsets::Offsets;
-use recorder_common::sample::Counters;
+use recorder_common::sample::{Counters, Creds};
 use recorder_common::syscall::{SYSCALLS, Spec, UNHOOKED};
 
-/// exec, fork, exit, logins, mounts. The daemon sets the real sizes at load.
+/// exec, fork, exit, logins, mounts, credentials, the kernel itself. The daemon sets the real sizes at load.
 #[map]
 pub static CRITICAL: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 /// File changes.
@@ -40,9 +40,18 @@ pub static RENAMED: LruHashMap<u64, Renamed> = LruHashMap::with_max_entries(2048
 /// Opens of a thread that failed and were told, until their call returns.
 #[map]
 pub static REFUSED: LruHashMap<u64, u64> = LruHashMap::with_max_entries(2048, 0);
+/// Credentials at the beginning of a call that may change them and has not returned, by thread.
+#[map]
+pub static CREDS: LruHashMap<u64, Creds> = LruHashMap::with_max_entries(1024, 0);
+/// Names of modules that a call is loading, by thread.
+#[map]
+pub static MODULES: LruHashMap<u64, [u64; MODULE_NAME]> = LruHashMap::with_max_entries(64, 0);
 /// Calls into libpam that have not returned, by thread and call.
 #[map]
 pub static PAM_CALLS: HashMap<PamKey, [u64; 3]> = HashMap::with_max_entries(4096, 0);
+
+/// Room for the name of a module (`MODULE_NAME_LEN`), in words.
+pub const MODULE_NAME: usize = 7;
 
 /// Scratch spaces per CPU: tracepoints, uprobes, and one of each that preempted the other.
 pub const SLOTS: u32 = 4;

@@ -5,8 +5,8 @@
 use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, BPF_RB_RING_SIZE};
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
 use aya_ebpf::helpers::generated::{
-    bpf_ktime_get_boot_ns, bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_probe_read_user_str,
-    bpf_ringbuf_output, bpf_ringbuf_query,
+    bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user,
+    bpf_probe_read_user_str, bpf_ringbuf_output, bpf_ringbuf_query,
 };
 use aya_ebpf::maps::RingBuf;
 use recorder_common::class::Class;
@@ -109,6 +109,12 @@ impl Sample {
         state_of(self.area).flags |= flags;
     }
 
+    /// Whether all these bits are set.
+    #[inline(always)]
+    pub fn has_flags(&self, flags: u64) -> bool {
+        state_of(self.area).flags & flags == flags
+    }
+
     #[inline(always)]
     pub fn header(&self) -> &'static mut Header {
         // SAFETY: the area is a map value larger than FIXED, 8-aligned, and claimed by this sample alone.
@@ -194,6 +200,17 @@ impl Sample {
             0
         };
         self.finish_text(tag, flags, if failed { 0 } else { size as u64 });
+    }
+
+    /// Appends a value as its bytes.
+    #[inline(always)]
+    pub fn plain<T: Copy>(&mut self, tag: Tag, value: &T) {
+        const { assert!(size_of::<T>() <= TEXT_MAX) };
+        let Some(to) = self.text_place() else { return };
+        let (size, from) = (size_of::<T>(), core::ptr::from_ref(value));
+        // SAFETY: `to` has room for TEXT_MAX bytes, and `value` is that large.
+        unsafe { bpf_probe_read_kernel(to.cast(), size as u32, from.cast()) };
+        self.finish_text(tag, 0, size as u64);
     }
 
     /// Where the bytes of the next text go; `None` when the sample is full, which is flagged.

@@ -11,7 +11,7 @@ use recorder_common::text::Tag;
 
 use super::{exit_of, is_retry, pick};
 use crate::maps::{OFFSETS, WRITES, Written};
-use crate::read::kernel_at;
+use crate::read::{kernel, kernel_at, offset};
 use crate::sample::{Sample, Urgency, claim, count_loss, release};
 use crate::{atomic, files, task};
 
@@ -19,6 +19,9 @@ use crate::{atomic, files, task};
 pub const PROT_WRITE: u64 = 2;
 const MAP_SHARED: u64 = 1;
 const MAP_ANONYMOUS: u64 = 0x20;
+/// Superblock magic of proc.
+const PROC: u64 = 0x9fa0;
+const NR_WRITE: u64 = 1;
 /// Descriptors of a process that are looked at when it ends or closes a range.
 const DESCRIPTORS: u32 = 65_536;
 
@@ -51,8 +54,11 @@ pub fn wrote(file: u64, returned: i64, marks: u64) -> Option<()> {
     if !failed && add(file, inode, returned as u64, marks) {
         return None;
     }
-    if !files::holds_data(files::mode_of(inode)) || files::is_out_of_scope(inode) {
+    if !files::holds_data(files::mode_of(inode)) {
         return None;
+    }
+    if files::is_out_of_scope(inode) {
+        return login_set(file, inode, returned);
     }
     if !failed {
         let (bytes, marks) = (returned as u64, marks as u32);
@@ -72,6 +78,27 @@ pub fn wrote(file: u64, returned: i64, marks: u64) -> Option<()> {
     files::flag_memfd(file, &mut sample);
     sample.walked(Tag::Object, files::path_of(file));
     sample.send(Urgency::Batch);
+    Some(())
+}
+
+/// Reports a write to `/proc/self/loginuid`, by which a login program says who logged in; a task has no other way.
+#[inline(always)]
+fn login_set(file: u64, inode: u64, returned: i64) -> Option<()> {
+    let superblock: u64 = kernel(inode, &OFFSETS.inode_sb);
+    if kernel::<u64>(superblock, &OFFSETS.sb_magic) != PROC {
+        return None;
+    }
+    let dentry: u64 = kernel(files::path_of(file), &OFFSETS.path_dentry);
+    let name: u64 = kernel(dentry.wrapping_add(offset(&OFFSETS.dentry_name)), &OFFSETS.qstr_name);
+    if kernel_at::<[u8; 9]>(name) != *b"loginuid\0" {
+        return None;
+    }
+    let failed = returned < 0;
+    let class = if failed { Class::Files } else { Class::Critical };
+    let sample = Sample::begin(class, Kind::SessionId as u16)?;
+    sample.header().result = if failed { returned as i32 } else { 0 };
+    sample.body().arg[3] = NR_WRITE;
+    sample.send(if failed { Urgency::Soon } else { Urgency::Now });
     Some(())
 }
 

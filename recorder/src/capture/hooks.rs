@@ -77,6 +77,7 @@ pub fn hooks() -> Vec<Hook> {
             kind: Kind::FileWrite,
         },
         Hook { program: "process_exit", place: Place::Btf("sched_process_exit"), kind: Kind::Exit },
+        Hook { program: "module_load", place: Place::Btf("module_load"), kind: Kind::Module },
     ];
     for call in CALLS {
         let Ok(kind) = Kind::try_from(call.spec.kind) else { continue };

@@ -11,6 +11,7 @@ use recorder_common::class::Class;
 use recorder_common::sample::Counters;
 
 use super::attached::{Attached, Link};
+use super::cost::{self, ProgramCost};
 use super::hooks::{Hook, Place, hooks};
 use super::report::{ProbeRow, State};
 use super::{CaptureError, object_family, offsets, syscalls};
@@ -82,6 +83,12 @@ impl Capture {
         &self.rows
     }
 
+    /// What the verifier went through for each loaded program.
+    #[must_use]
+    pub fn costs(&self) -> Vec<ProgramCost> {
+        cost::of(&self.ebpf)
+    }
+
     /// Takes the ring of a class; each can be taken once.
     ///
     /// # Errors
@@ -134,6 +141,7 @@ fn check_tracefs() -> Result<(), CaptureError> {
 /// Whether the running kernel has the place at all.
 fn is_in_kernel(place: &Place) -> bool {
     let event = match place {
+        Place::Btf(name) if name.starts_with("module_") => Path::new("events/module").join(name),
         Place::Btf(name) => Path::new("events/sched").join(name),
         Place::Tracepoint(name) => Path::new("events/syscalls").join(name),
         Place::Pam { .. } => return true,

@@ -13,7 +13,14 @@ pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 const DEPTH: usize = 8;
 
 /// Fields that replaced each other: one of the two is enough.
-const EITHER: &[[&str; 2]] = &[["file.f_count", "file.f_ref"], ["filename.uptr", "filename.name"]];
+const EITHER: &[[&str; 2]] = &[
+    ["file.f_count", "file.f_ref"],
+    ["filename.uptr", "filename.name"],
+    ["proc_ns_operations.type", "ns_common.ns_type"],
+];
+
+/// Fields of a feature that a kernel can be built without; then there is nothing to tell.
+const OF_FEATURES: &[&str] = &["module.name"];
 
 /// Offsets, and the names of fields that this kernel does not have.
 pub struct Resolved {
@@ -52,6 +59,7 @@ pub fn resolve(path: &Path) -> Result<Resolved, CaptureError> {
             absent.retain(|lookup| !pair.contains(lookup));
         }
     }
+    absent.retain(|lookup| !OF_FEATURES.contains(lookup) || has_struct(&btf, lookup));
     let offsets = Offsets::from_array(values);
     check_registers(&offsets)?;
     Ok(Resolved { offsets, absent })
@@ -73,16 +81,29 @@ fn check_registers(offsets: &Offsets) -> Result<(), CaptureError> {
     Err(CaptureError::Registers)
 }
 
-/// Byte offset of `struct.member`; `None` when absent, or when several structs of that name disagree.
+/// Whether the kernel has the struct of a lookup.
+fn has_struct(btf: &Btf, lookup: &str) -> bool {
+    let name = lookup.split('.').next().unwrap_or(lookup);
+    let found = btf.resolve_types_by_name(name).unwrap_or_default();
+    found.iter().any(|found| matches!(found, Type::Struct(_)))
+}
+
+/// Byte offset of `struct.member`, bit offset of `struct.member:bit`; `None` when absent, or when several structs of
+/// that name disagree.
 fn field(btf: &Btf, lookup: &str) -> Option<u32> {
     let (name, member) = lookup.split_once('.')?;
+    let (member, is_bit) = match member.strip_suffix(":bit") {
+        Some(member) => (member, true),
+        None => (member, false),
+    };
     let mut found =
         btf.resolve_types_by_name(name).ok()?.into_iter().filter_map(|candidate| match candidate {
-            Type::Struct(structure) => member_offset(btf, &structure, member, DEPTH),
+            Type::Struct(structure) => member_bit(btf, &structure, member, DEPTH),
             _ => None,
         });
     let first = found.next()?;
-    found.all(|other| other == first).then_some(first)
+    let is_whole = is_bit || first % 8 == 0;
+    (found.all(|other| other == first) && is_whole).then_some(if is_bit { first } else { first / 8 })
 }
 
 /// Position of an argument of a function, by name; `None` when absent, or when several functions of that name disagree.
@@ -102,20 +123,20 @@ fn position(btf: &Btf, function: &str, argument: &str) -> Option<u32> {
     found.all(|other| other == first).then(|| u32::try_from(first).ok()).flatten()
 }
 
-/// Byte offset of a member, looked for inside anonymous structs and unions as well.
-fn member_offset(btf: &Btf, structure: &Struct, wanted: &str, depth: usize) -> Option<u32> {
+/// Bit offset of a member, looked for inside anonymous structs and unions as well.
+fn member_bit(btf: &Btf, structure: &Struct, wanted: &str, depth: usize) -> Option<u32> {
     if depth == 0 {
         return None;
     }
     for member in &structure.members {
         let name = btf.resolve_name(member).unwrap_or_default();
-        let offset = member.bit_offset() / 8;
+        let offset = member.bit_offset();
         if name == wanted {
-            return (member.bit_offset() % 8 == 0).then_some(offset);
+            return Some(offset);
         }
         if name.is_empty()
             && let Ok(Type::Struct(inner) | Type::Union(inner)) = btf.resolve_chained_type(member)
-            && let Some(below) = member_offset(btf, &inner, wanted, depth - 1)
+            && let Some(below) = member_bit(btf, &inner, wanted, depth - 1)
         {
             return Some(offset + below);
         }

@@ -135,6 +135,33 @@ impl Run {
         outcome
     }
 
+    /// Changes this process's ids. The event has those after the call, and so has all that follows.
+    pub fn become_other(&mut self, call: &str, number: i64, arguments: &[i64], expect: Expect) {
+        let [uid, euid, gid, egid] = self.ids;
+        let old = expect.field("old_uid", uid).field("old_euid", euid);
+        let expect = old.field("old_gid", gid).field("old_egid", egid).text("call", call.as_bytes());
+        let t0 = now();
+        let outcome = raw::call(number, arguments);
+        let t1 = now();
+        outcome.expect(call);
+        self.learn_ids();
+        self.note(call, (t0, t1), &outcome, Some(expect));
+    }
+
+    /// Goes on as these real, effective and saved users.
+    pub fn become_user(&mut self, users: [u32; 3]) {
+        let expect = Expect::new("credential").field("uid_set", users[0]).field("euid_set", users[1]);
+        let expect = expect.field("suid_set", users[2]).field("suid", users[2]).field("fsuid", users[1]);
+        self.become_other("setresuid", libc::SYS_setresuid, &users.map(i64::from), expect);
+    }
+
+    /// Takes namespaces of its own.
+    pub fn unshare(&mut self, flag: i32, word: &str) {
+        let expect = Expect::new("namespace").text("call", b"unshare").field("namespaces", vec![word]);
+        self.act("unshare", || raw::call(libc::SYS_unshare, &[i64::from(flag)]), |_| Some(expect))
+            .expect("unshare");
+    }
+
     /// Writes one line of the ledger. EAGAIN and EINTR leave no event, and neither does a call that the kernel lacks.
     pub fn note(&mut self, name: &str, (t0, t1): (u64, u64), outcome: &Outcome, expect: Option<Expect>) {
         self.operations += 1;

@@ -24,7 +24,7 @@ pub struct Boot<'a> {
     /// Whether the kernel has BPF among its security modules.
     pub has_bpf_lsm: bool,
     /// First file system.
-    pub initramfs: &'a Path,
+    pub initramfs: PathBuf,
     /// The disk; what the guest writes to it is forgotten.
     pub disk: &'a Path,
 }
@@ -61,26 +61,27 @@ impl Boot<'_> {
     }
 
     /// Boots, runs the plan that is on the disk, and waits for its end. A guest that hangs or panics is no error here:
-    /// the report tells.
-    pub fn run(&self, steps: &[Step]) -> Result<Report> {
+    /// the report tells. At `end` it is broken off.
+    pub fn run(&self, steps: &[Step], end: Instant) -> Result<Report> {
         fs::create_dir_all(folder().join("logs"))?;
         let mut guest = Guest(self.qemu().spawn().context("could not start qemu-system-x86_64")?);
         let lines = read(guest.0.stdout.take().context("QEMU has no output")?);
         let mut log = File::create(self.log())?;
         let mut report = Report::new(steps);
-        let mut deadline = Instant::now() + BOOT_LIMIT;
+        let mut deadline = end.min(Instant::now() + BOOT_LIMIT);
         loop {
             match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
                     writeln!(log, "{line}")?;
                     let limit = report.read(&line);
-                    deadline = limit.map_or(deadline, |limit| Instant::now() + limit + GRACE);
+                    deadline = limit.map_or(deadline, |limit| end.min(Instant::now() + limit + GRACE));
                     if report.is_done() {
                         break;
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    report.broke_off("hangs", &self.last_words());
+                    let how = if Instant::now() >= end { "took the whole time of this run" } else { "hangs" };
+                    report.broke_off(how, &self.last_words());
                     break;
                 }
                 Err(RecvTimeoutError::Disconnected) => {
@@ -97,17 +98,9 @@ impl Boot<'_> {
         let mut command = Command::new("qemu-system-x86_64");
         command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
         // QEMU 7.2 emulates cmpxchg16b in a way that makes kernel 6.12 panic.
-        command.args([
-            "-accel",
-            "tcg,thread=multi",
-            "-cpu",
-            "max,-cx16",
-            "-smp",
-            if self.kernel.series.starts_with('7') { "1" } else { "2" },
-            "-m",
-            "2048",
-        ]);
-        command.arg("-kernel").arg(&self.kernel.image).arg("-initrd").arg(self.initramfs);
+        let cpus = if self.kernel.series.starts_with('7') { "1" } else { "2" };
+        command.args(["-accel", "tcg,thread=multi", "-cpu", "max,-cx16", "-smp", cpus, "-m", "2048"]);
+        command.arg("-kernel").arg(&self.kernel.image).arg("-initrd").arg(&self.initramfs);
         command.arg("-append").arg(format!("console=ttyS0 panic=-1 oops=panic quiet lsm={lsm}"));
         command.arg("-drive").arg(format!("file={},format=raw,if=virtio,snapshot=on", self.disk.display()));
         command.arg("-serial").arg(format!("file:{}", self.console().display()));

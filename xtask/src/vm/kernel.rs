@@ -156,7 +156,8 @@ fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// The numbers in a package's name, by which versions compare; a package with the plain kernel wins over its twin.
 fn rank(name: &str) -> (Vec<u64>, bool) {
-    let digits = name.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok());
+    let version = name.split("-cloud").next().unwrap_or(name);
+    let digits = version.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok());
     (digits.collect(), name.starts_with("linux-binary-"))
 }
 

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 /// A test program, the seconds it may take under emulation, and the one test of it that makes sense there.
-const TESTS: [(&str, u64, &str); 4] = [
+const TESTS: [(&str, u64, &str); 5] = [
     ("live_smoke", 300, ""),
     ("live_probe", 300, ""),
+    ("live_cost", 300, ""),
     ("live_kernel", 300, ""),
     ("live_truth", 900, "the_record_holds_every_operation_once_and_nothing_else"),
 ];
@@ -62,7 +63,15 @@ pub fn text(steps: &[Step]) -> String {
 /// Builds the recorder and the test programs of the steps.
 pub fn build(steps: &[Step]) -> Result<Programs> {
     let mut cargo = command::cargo();
-    cargo.args(["test", "--package", "recorder", "--no-run", "--message-format", "json-render-diagnostics"]);
+    cargo.args([
+        "test",
+        "--quiet",
+        "--package",
+        "recorder",
+        "--no-run",
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
     for step in steps {
         cargo.args(["--test", &step.name]);
     }

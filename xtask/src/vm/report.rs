@@ -3,6 +3,9 @@ use super::plan::Step;
 use crate::test::tally::{SKIPPED, Tally};
 use std::time::Duration;
 
+/// The two families of docs/design.md; what else `probe` names is common to both.
+const FAMILIES: [&str; 2] = ["object", "syscall"];
+
 /// How a step ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -58,6 +61,10 @@ pub struct Report {
     pub release: String,
     /// A row for each step of the plan.
     pub rows: Vec<Row>,
+    /// Families of hooks in force, as `live_probe` found them; `-` before it ran.
+    pub family: String,
+    /// What each program cost the verifier.
+    pub costs: Vec<(String, u64)>,
     /// The end of the console of a guest that broke off.
     pub last_words: Vec<String>,
     current: Option<usize>,
@@ -78,6 +85,8 @@ impl Report {
         Self {
             release: String::new(),
             rows: steps.iter().map(row).collect(),
+            family: "-".to_owned(),
+            costs: Vec::new(),
             last_words: Vec::new(),
             current: None,
             lines: Vec::new(),
@@ -109,6 +118,16 @@ impl Report {
             }
             ["@done"] => {
                 self.is_done = true;
+                None
+            }
+            ["families:", families @ ..] => {
+                let two: Vec<&str> =
+                    families.iter().copied().filter(|name| FAMILIES.contains(name)).collect();
+                self.family = two.join("+");
+                None
+            }
+            ["cost:", program, count] => {
+                self.costs.extend(count.parse().ok().map(|count| ((*program).to_owned(), count)));
                 None
             }
             _ => {
@@ -193,6 +212,8 @@ mod tests {
         let report = after(&["@kernel 6.1.0", "@begin live_a", PASSED, "", "@end live_a 0 3", "@done"]);
         assert_eq!((report.release.as_str(), report.is_done()), ("6.1.0", true));
         assert!(matches!(outcomes(&report)[..], [Outcome::Passed, Outcome::NotRun(_)]));
+        let report = after(&["@begin live_a", "families: common object pam syscall"]);
+        assert_eq!(report.family, "object+syscall");
         let report = after(&["@begin live_a", "SKIPPED: no such thing", PASSED, "@end live_a 0 3"]);
         assert_eq!(outcomes(&report)[0], &Outcome::Skipped("no such thing".to_owned()));
         let report =

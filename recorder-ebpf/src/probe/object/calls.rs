@@ -6,7 +6,7 @@ use recorder_common::kind::Kind;
 
 use super::{AT_REMOVEDIR, enter, leave, name_of, names_in_kernel, outcome, returned};
 use crate::probe::named::{named_call, sets_flags};
-use crate::probe::{Call, aio, bind, exec, protect, queue, spec_of, write};
+use crate::probe::{Call, aio, bind, exec, mount, protect, queue, spec_of, write};
 use crate::task;
 
 /// Declares the pair of programs of one function. `number` and `arguments` say which system call does the same, for
@@ -155,8 +155,8 @@ fn plain(ctx: &FExitContext) -> Option<()> {
 /// The system call that returns at a hook on its own function.
 #[inline(always)]
 fn call_of(ctx: &FExitContext) -> Option<Call> {
-    let spec = spec_of(task::origin().number)?;
-    Some(Call { spec, returned: returned(ctx) })
+    let number = task::origin().number;
+    Some(Call { spec: spec_of(number)?, returned: returned(ctx), number: number as u64 })
 }
 
 /// Hook: `__x64_sys_ioctl(regs)`, for the commands that change inode flags.
@@ -179,6 +179,13 @@ pub fn execve_call(ctx: FExitContext) -> i32 {
 #[fexit]
 pub fn execveat_call(ctx: FExitContext) -> i32 {
     call_of(&ctx).and_then(|call| exec::failed(&call));
+    0
+}
+
+/// Hook: `__x64_sys_fsmount(regs)`.
+#[fexit]
+pub fn fsmount_call(ctx: FExitContext) -> i32 {
+    call_of(&ctx).and_then(|call| mount::made(&call));
     0
 }
 

@@ -14,6 +14,9 @@ use crate::probe::{Call, spec_of};
 use crate::read::kernel;
 use crate::task;
 
+/// The names of opens are the kernel's copies.
+static IN_KERNEL: u64 = 1;
+
 /// `__FMODE_EXEC`: exec looks for its program.
 const FMODE_EXEC: u32 = 0x20;
 
@@ -49,7 +52,7 @@ fn opened(ctx: &FExitContext) -> Option<()> {
         }
     }
     let marks = if !is_call && task::origin().may_be_uring { flag::IO_URING } else { 0 };
-    let name = Name { address, in_kernel: true };
+    let name = Name { address, in_kernel: &IN_KERNEL };
     open::refused(&Opening { dir: (0, ctx.arg(0)), name: Some(name), flags: flags as u64, marks }, value)
 }
 
@@ -90,8 +93,9 @@ fn refused_early(ctx: &FExitContext) -> Option<()> {
 /// Hook: `do_handle_open(mountdirfd, handle, flags)`.
 #[fexit]
 pub fn handle_open_leave(ctx: FExitContext) -> i32 {
-    if let Some(spec) = spec_of(task::origin().number) {
-        open::opened(&Call { spec, returned: outcome(&ctx) });
+    let number = task::origin().number;
+    if let Some(spec) = spec_of(number) {
+        open::opened(&Call { spec, returned: outcome(&ctx), number: number as u64 });
     }
     0
 }
