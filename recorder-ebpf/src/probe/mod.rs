@@ -59,7 +59,7 @@ impl Call {
     /// The call as it was asked for.
     #[inline(always)]
     pub fn asked(&self) -> Asked {
-        Asked { spec: self.spec, arguments: task::arguments(), in_kernel: false, marks: 0 }
+        Asked { spec: self.spec, arguments: task::arguments(), in_kernel: &NOT_IN_KERNEL, marks: 0 }
     }
 }
 
@@ -69,6 +69,9 @@ pub fn urgency(result: i32) -> Urgency {
     if result == 0 { Urgency::Now } else { Urgency::Soon }
 }
 
+/// For names that are the caller's.
+pub static NOT_IN_KERNEL: u64 = 0;
+
 /// What a thread asked the kernel for.
 #[derive(Clone, Copy)]
 pub struct Asked {
@@ -76,8 +79,8 @@ pub struct Asked {
     pub spec: Spec,
     /// Arguments, in the order of the system call that the spec describes.
     pub arguments: [u64; 6],
-    /// Names and texts are the kernel's own copies, not the caller's.
-    pub in_kernel: bool,
+    /// Not 0: names and texts are the kernel's own copies, not the caller's.
+    pub in_kernel: &'static u64,
     /// Bits of `recorder_common::sample::flag` that come with it.
     pub marks: u64,
 }

@@ -5,7 +5,7 @@ use aya_ebpf::programs::TracePointContext;
 use recorder_common::kind::Kind;
 use recorder_common::text::Tag;
 
-use super::{exit_of, is_retry, urgency};
+use super::{Call, exit_of, is_retry, urgency};
 use crate::maps::OFFSETS;
 use crate::read::{kernel, offset};
 use crate::{files, task};
@@ -13,12 +13,13 @@ use crate::{files, task};
 /// Hook: `syscalls:sys_exit_fsmount(context, flags, attributes)`.
 #[tracepoint]
 pub fn fsmount_exit(ctx: TracePointContext) -> u32 {
-    made(&ctx);
+    exit_of(&ctx).and_then(|call| made(&call));
     0
 }
 
-fn made(ctx: &TracePointContext) -> Option<()> {
-    let call = exit_of(ctx)?;
+/// Reports a mount that was made, or could not be.
+#[inline(always)]
+pub fn made(call: &Call) -> Option<()> {
     if is_retry(call.returned) {
         return None;
     }

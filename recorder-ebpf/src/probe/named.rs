@@ -11,7 +11,7 @@ use recorder_common::syscall::{
 };
 use recorder_common::text::Tag;
 
-use super::{Asked, exit_of, is_retry, pick};
+use super::{Asked, NOT_IN_KERNEL, exit_of, is_retry, pick};
 use crate::maps::OFFSETS;
 use crate::read::{kernel, kernel_at, offset, user_at};
 use crate::sample::{Sample, Urgency};
@@ -97,7 +97,7 @@ pub fn finish(mut sample: Sample, asked: &Asked) {
     // mount(2) takes null for what it does not need: that is no text, not an unreadable one.
     let text = pick(&asked.arguments, spec.text);
     if spec.text != NONE && text != 0 {
-        sample.given_text(text_tag(spec.text_tag), text, asked.in_kernel);
+        sample.given_text(text_tag(spec.text_tag), text, read_anew(asked.in_kernel) != 0);
     }
     if spec.flags & SPEC_FSTYPE != 0 && asked.arguments[2] != 0 {
         sample.user_text(Tag::FsType, asked.arguments[2]);
@@ -201,21 +201,28 @@ fn described(sample: &mut Sample, descriptor: u32) -> bool {
 pub struct Name {
     /// Where it stands.
     pub address: u64,
-    /// In the kernel's memory.
-    pub in_kernel: bool,
+    /// Not 0: in the kernel's memory. Read anew at each use, so that the verifier does not go through all that follows
+    /// once for each answer.
+    pub in_kernel: &'static u64,
+}
+
+#[inline(always)]
+fn read_anew(value: &'static u64) -> u64 {
+    // SAFETY: a reference.
+    unsafe { core::ptr::read_volatile(value) }
 }
 
 impl Name {
     /// A name in the caller's memory.
     #[inline(always)]
     pub fn of_caller(address: u64) -> Self {
-        Self { address, in_kernel: false }
+        Self { address, in_kernel: &NOT_IN_KERNEL }
     }
 
     /// Its first byte.
     #[inline(always)]
     fn first(self) -> Option<u8> {
-        if self.in_kernel { Some(kernel_at(self.address)) } else { user_at(self.address) }
+        if read_anew(self.in_kernel) != 0 { Some(kernel_at(self.address)) } else { user_at(self.address) }
     }
 }
 
@@ -225,7 +232,7 @@ pub fn name_below(sample: &mut Sample, dir: (u8, u64), name: Name, tags: (Tag, T
     if !base_of(sample, dir, name.first() == Some(b'/'), tags.0) {
         return false;
     }
-    sample.given_text(tags.1, name.address, name.in_kernel);
+    sample.given_text(tags.1, name.address, read_anew(name.in_kernel) != 0);
     sample.add_flags(flag::FROM_ARGUMENT);
     true
 }

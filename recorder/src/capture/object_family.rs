@@ -33,13 +33,8 @@ pub fn attach(
                 served.extend_from_slice(unit.kinds);
             }
             Err(Refusal { hook, why }) => {
-                for kind in unit.kinds {
-                    rows.push(ProbeRow::object(
-                        Some(*kind),
-                        hook.clone(),
-                        State::Replaced,
-                        Some(why.clone()),
-                    ));
+                if !unit.kinds.is_empty() {
+                    rows.push(ProbeRow::object(unit.kinds, hook, State::Replaced, Some(why.clone())));
                 }
                 // What the shared functions are refused is refused to all, and so is what needs a right.
                 if unit.kinds.is_empty() || why.contains("Operation not permitted") {
@@ -59,7 +54,6 @@ struct Refusal {
 
 /// Attaches all functions of a unit, or none: links that were made are taken away when one fails.
 fn take(ebpf: &mut Ebpf, unit: &Unit, btf: &Btf) -> Result<Vec<(Option<Link>, ProbeRow)>, Refusal> {
-    let kind = unit.kinds.first().copied();
     let mut taken = Vec::new();
     for function in unit.functions {
         let mut found = None;
@@ -71,7 +65,7 @@ fn take(ebpf: &mut Ebpf, unit: &Unit, btf: &Btf) -> Result<Vec<(Option<Link>, Pr
         }
         match found {
             Some((name, Ok(link))) => {
-                let row = ProbeRow::object(kind, function.hook(name), State::Attached, None);
+                let row = ProbeRow::object(unit.kinds, function.hook(name), State::Attached, None);
                 taken.push((Some(link), row));
             }
             Some((name, Err(why))) => return Err(Refusal { hook: function.hook(name), why }),
@@ -81,7 +75,7 @@ fn take(ebpf: &mut Ebpf, unit: &Unit, btf: &Btf) -> Result<Vec<(Option<Link>, Pr
                 if !function.optional {
                     return Err(Refusal { hook, why });
                 }
-                taken.push((None, ProbeRow::object(kind, hook, State::Absent, Some(why))));
+                taken.push((None, ProbeRow::object(unit.kinds, hook, State::Absent, Some(why))));
             }
         }
     }

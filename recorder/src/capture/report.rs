@@ -23,8 +23,8 @@ pub enum State {
 /// One hook, or one kernel field that is absent.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProbeRow {
-    /// The kind of event it serves.
-    pub event: &'static str,
+    /// The kinds of event it serves, separated by blanks.
+    pub event: String,
     /// Where it is attached, as people write it.
     pub hook: String,
     /// Attach family: `object`, `syscall`, `common`, `pam`, or `field`.
@@ -42,16 +42,17 @@ impl ProbeRow {
             super::hooks::Place::Tracepoint(_) => "syscall",
             super::hooks::Place::Pam { .. } => "pam",
         };
-        Self { event: hook.kind.name(), hook: hook.name(), family, state, why }
+        Self { event: hook.kind.name().to_owned(), hook: hook.name(), family, state, why }
     }
 
-    pub(super) fn object(kind: Option<Kind>, hook: String, state: State, why: Option<String>) -> Self {
-        Self { event: kind.map_or("", Kind::name), hook, family: "object", state, why }
+    pub(super) fn object(kinds: &[Kind], hook: String, state: State, why: Option<String>) -> Self {
+        let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
+        Self { event: names.join(" "), hook, family: "object", state, why }
     }
 
     pub(super) fn absent_field(field: &str) -> Self {
         Self {
-            event: "",
+            event: String::new(),
             hook: field.to_owned(),
             family: "field",
             state: State::Missing,

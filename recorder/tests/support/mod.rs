@@ -18,7 +18,7 @@ use tempfile::TempDir;
 /// The binary under test.
 pub const RECORDER: &str = env!("CARGO_BIN_EXE_recorder");
 /// How long a condition may take on a busy two-core machine, or in an emulated one.
-pub const LIMIT: Duration = Duration::from_secs(240);
+pub const LIMIT: Duration = Duration::from_secs(420);
 
 /// Waits until `condition` gives a value; says what was awaited when it does not.
 pub fn wait_for<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Option<T>) -> T {

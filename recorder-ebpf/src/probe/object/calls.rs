@@ -6,7 +6,7 @@ use recorder_common::kind::Kind;
 
 use super::{AT_REMOVEDIR, enter, leave, name_of, names_in_kernel, outcome, returned};
 use crate::probe::named::{named_call, sets_flags};
-use crate::probe::{Call, aio, bind, exec, protect, queue, spec_of, write};
+use crate::probe::{Call, aio, bind, exec, mount, protect, queue, spec_of, write};
 use crate::task;
 
 /// Declares the pair of programs of one function. `number` and `arguments` say which system call does the same, for
@@ -179,6 +179,13 @@ pub fn execve_call(ctx: FExitContext) -> i32 {
 #[fexit]
 pub fn execveat_call(ctx: FExitContext) -> i32 {
     call_of(&ctx).and_then(|call| exec::failed(&call));
+    0
+}
+
+/// Hook: `__x64_sys_fsmount(regs)`.
+#[fexit]
+pub fn fsmount_call(ctx: FExitContext) -> i32 {
+    call_of(&ctx).and_then(|call| mount::made(&call));
     0
 }
 

@@ -83,11 +83,13 @@ fn leave(returned: i64) -> Option<()> {
     let pending = PENDING.get_ptr_mut(thread)?;
     // SAFETY: a map value of this thread alone.
     let (told, asked) = unsafe { ((*pending).told, asked_of(pending)) };
-    let _ = PENDING.remove(thread);
-    if told != 0 {
-        return None;
+    if told == 0
+        && let Some(asked) = asked
+    {
+        named_call(&asked, returned);
     }
-    named_call(&asked?, returned)
+    let _ = PENDING.remove(thread);
+    Some(())
 }
 
 /// A pending call as the tellers take it.
@@ -96,12 +98,12 @@ fn leave(returned: i64) -> Option<()> {
 /// `pending` points to a map value.
 #[inline(always)]
 unsafe fn asked_of(pending: *const Pending) -> Option<Asked> {
-    // SAFETY: as promised by the caller.
-    let pending = unsafe { &*pending };
+    // SAFETY: as promised by the caller; map values stay where they are.
+    let pending: &'static Pending = unsafe { &*pending };
     Some(Asked {
         spec: spec_of(pending.number as i32)?,
         arguments: pending.arguments,
-        in_kernel: pending.in_kernel != 0,
+        in_kernel: &pending.in_kernel,
         marks: pending.marks,
     })
 }

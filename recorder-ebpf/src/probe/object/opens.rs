@@ -14,6 +14,9 @@ use crate::probe::{Call, spec_of};
 use crate::read::kernel;
 use crate::task;
 
+/// The names of opens are the kernel's copies.
+static IN_KERNEL: u64 = 1;
+
 /// `__FMODE_EXEC`: exec looks for its program.
 const FMODE_EXEC: u32 = 0x20;
 
@@ -49,7 +52,7 @@ fn opened(ctx: &FExitContext) -> Option<()> {
         }
     }
     let marks = if !is_call && task::origin().may_be_uring { flag::IO_URING } else { 0 };
-    let name = Name { address, in_kernel: true };
+    let name = Name { address, in_kernel: &IN_KERNEL };
     open::refused(&Opening { dir: (0, ctx.arg(0)), name: Some(name), flags: flags as u64, marks }, value)
 }
 

@@ -9,7 +9,7 @@ use recorder_common::text::Tag;
 use super::{asked_of, is_tried_again, outcome};
 use crate::maps::{OFFSETS, PENDING};
 use crate::probe::named::{begin, finish};
-use crate::probe::{Asked, spec_of};
+use crate::probe::{Asked, NOT_IN_KERNEL, spec_of};
 use crate::read::kernel;
 use crate::{files, task};
 
@@ -85,7 +85,7 @@ fn changed(path: u64, result: i64, call: (i32, impl FnOnce() -> [u64; 6])) -> Op
         },
         None => {
             let marks = if task::origin().may_be_uring { flag::IO_URING } else { 0 };
-            Asked { spec: spec_of(call.0)?, arguments: (call.1)(), in_kernel: false, marks }
+            Asked { spec: spec_of(call.0)?, arguments: (call.1)(), in_kernel: &NOT_IN_KERNEL, marks }
         }
     };
     let dentry: u64 = kernel(path, &OFFSETS.path_dentry);

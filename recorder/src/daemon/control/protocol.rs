@@ -150,7 +150,7 @@ impl From<&crate::capture::ProbeRow> for Probe {
             crate::capture::State::Missing => ProbeState::Missing,
         };
         Self {
-            event: row.event.to_owned(),
+            event: row.event.clone(),
             hook: row.hook.clone(),
             family: row.family.to_owned(),
             state,
