@@ -1,4 +1,5 @@
-//! Field offsets of the running kernel, resolved by name from its BTF at load time and frozen in `.rodata`.
+//! Field offsets and argument positions of the running kernel, resolved by name from its BTF at load time and frozen in
+//! `.rodata`.
 
 /// Marks a field that this kernel does not have; the probe leaves out what depends on it.
 pub const ABSENT: u32 = u32::MAX;
@@ -6,13 +7,14 @@ pub const ABSENT: u32 = u32::MAX;
 /// Declares the offsets struct and the list of where each field is looked up, so that the two can't differ.
 macro_rules! offsets {
     ($($field:ident = $lookup:literal,)*) => {
-        /// Byte offsets, or bit offsets where the lookup ends so; [`ABSENT`] where the kernel lacks the field.
+        /// Byte offsets, bit offsets and positions; [`ABSENT`] where the kernel lacks the field or the function.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(C)]
         pub struct Offsets { $(#[doc = $lookup] pub $field: u32,)* }
 
         impl Offsets {
-            /// Field names with their place, `struct.member.member`, in the order of the struct.
+            /// Where each is looked up, in the order of the struct: `struct.member` is the offset of a field,
+            /// `function(argument)` the position of an argument.
             pub const LOOKUPS: &'static [&'static str] = &[$($lookup),*];
             /// Number of offsets.
             pub const COUNT: usize = Self::LOOKUPS.len();
@@ -141,4 +143,30 @@ offsets! {
     pt_regs_r10 = "pt_regs.r10",
     pt_regs_r8 = "pt_regs.r8",
     pt_regs_r9 = "pt_regs.r9",
+    pt_regs_orig_ax = "pt_regs.orig_ax",
+    pt_regs_cs = "pt_regs.cs",
+    task_flags = "task_struct.flags",
+    task_io_uring = "task_struct.io_uring",
+    dentry_sb = "dentry.d_sb",
+    filename_name = "filename.name",
+    open_flag = "open_flags.open_flag",
+    request_file = "io_kiocb.file",
+    request_cqe = "io_kiocb.cqe",
+    cqe_res = "io_cqe.res",
+    filename_uptr = "filename.uptr",
+    rename_old = "renamedata.old_dentry",
+    rename_new = "renamedata.new_dentry",
+    unlink_dentry = "vfs_unlink(dentry)",
+    rmdir_dentry = "vfs_rmdir(dentry)",
+    mkdir_dentry = "vfs_mkdir(dentry)",
+    mknod_dentry = "vfs_mknod(dentry)",
+    create_dentry = "vfs_create(dentry)",
+    symlink_dentry = "vfs_symlink(dentry)",
+    link_old = "vfs_link(old_dentry)",
+    link_new = "vfs_link(new_dentry)",
+    setxattr_dentry = "vfs_setxattr(dentry)",
+    removexattr_dentry = "vfs_removexattr(dentry)",
+    set_acl_dentry = "vfs_set_acl(dentry)",
+    remove_acl_dentry = "vfs_remove_acl(dentry)",
+    fileattr_dentry = "vfs_fileattr_set(dentry)",
 }

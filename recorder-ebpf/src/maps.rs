@@ -31,6 +31,15 @@ pub static PROTECTED: LruHashMap<u64, Protected> = LruHashMap::with_max_entries(
 /// The newest inode of the queues' file system when a thread called mq_open: its address and number.
 #[map]
 pub static QUEUES: LruHashMap<u64, [u64; 2]> = LruHashMap::with_max_entries(1024, 0);
+/// Calls of the object family that have not returned, by thread.
+#[map]
+pub static PENDING: HashMap<u64, Pending> = HashMap::with_max_entries(8192, 0);
+/// What a thread is about to rename.
+#[map]
+pub static RENAMED: LruHashMap<u64, Renamed> = LruHashMap::with_max_entries(2048, 0);
+/// Opens of a thread that failed and were told, until their call returns.
+#[map]
+pub static REFUSED: LruHashMap<u64, u64> = LruHashMap::with_max_entries(2048, 0);
 /// Credentials at the beginning of a call that may change them and has not returned, by thread.
 #[map]
 pub static CREDS: LruHashMap<u64, Creds> = LruHashMap::with_max_entries(1024, 0);
@@ -73,6 +82,34 @@ pub struct Written {
     pub mapped: u32,
     /// Bits of `recorder_common::sample::flag` that the summary at the close carries.
     pub marks: u32,
+}
+
+/// A call on its way through the kernel.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Pending {
+    /// Its arguments, as the system call of this number has them.
+    pub arguments: [u64; 6],
+    /// System call that describes the arguments.
+    pub number: u32,
+    /// The event is sent, or there is none to send.
+    pub told: u32,
+    /// Names are the kernel's copies.
+    pub in_kernel: u64,
+    /// Bits of `recorder_common::sample::flag`.
+    pub marks: u64,
+    /// Mount that the call asked to write to (`struct vfsmount *`): of a stack of file systems the topmost.
+    pub mount: u64,
+}
+
+/// An entry before its name is changed.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Renamed {
+    /// Directory that holds it.
+    pub parent: u64,
+    /// Its name.
+    pub name: [u8; 256],
 }
 
 /// Mappings that one call of mprotect looked at.

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test, one line a stage, one closing line that sums them.
 mod packages;
 mod stage;
-mod tally;
+pub mod tally;
 
 use crate::{check, setup, workspace};
 use stage::Stages;

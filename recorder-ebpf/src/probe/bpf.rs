@@ -6,7 +6,7 @@ use recorder_common::kind::Kind;
 use recorder_common::syscall::NONE;
 use recorder_common::text::Tag;
 
-use super::named::name_below;
+use super::named::{Name, name_below};
 use super::{exit_of, is_retry};
 use crate::maps::OFFSETS;
 use crate::read::{kernel, kernel_at, offset, user_at};
@@ -61,7 +61,7 @@ fn handled(ctx: &TracePointContext) -> Option<()> {
     }
     if command == OBJ_PIN || command == OBJ_GET {
         let name: u64 = user_at(attributes).unwrap_or(0);
-        name_below(&mut sample, (NONE, 0), name, (Tag::Base, Tag::Name));
+        name_below(&mut sample, (NONE, 0), Name::of_caller(name), (Tag::Base, Tag::Name));
     }
     sample.send(Urgency::Soon);
     Some(())

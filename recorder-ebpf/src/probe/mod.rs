@@ -5,10 +5,11 @@ mod bind;
 mod bpf;
 mod clock;
 mod credential;
-mod exec;
+pub mod exec;
 mod mount;
 mod named;
 mod namespace;
+mod object;
 mod open;
 mod pam;
 mod process;
@@ -26,6 +27,7 @@ use recorder_common::syscall::{SYSCALLS, Spec};
 
 use crate::maps::SPECS;
 use crate::sample::{Sample, Urgency};
+use crate::task;
 
 /// A system call at its tracepoint: number, and at exit the returned value.
 pub struct Call {
@@ -38,6 +40,12 @@ pub struct Call {
 }
 
 impl Call {
+    /// The call as it was asked for.
+    #[inline(always)]
+    pub fn asked(&self) -> Asked {
+        Asked { spec: self.spec, arguments: task::arguments(), in_kernel: false, marks: 0 }
+    }
+
     /// 0, or minus errno.
     #[inline(always)]
     pub fn result(&self) -> i32 {
@@ -61,6 +69,19 @@ pub fn urgency(result: i32) -> Urgency {
     if result == 0 { Urgency::Now } else { Urgency::Soon }
 }
 
+/// What a thread asked the kernel for.
+#[derive(Clone, Copy)]
+pub struct Asked {
+    /// How to read the arguments.
+    pub spec: Spec,
+    /// Arguments, in the order of the system call that the spec describes.
+    pub arguments: [u64; 6],
+    /// Names and texts are the kernel's own copies, not the caller's.
+    pub in_kernel: bool,
+    /// Bits of `recorder_common::sample::flag` that come with it.
+    pub marks: u64,
+}
+
 /// `-EAGAIN`, `-EINTR`, and the kernel's own restart codes: the call did not happen, or will happen again.
 #[inline(always)]
 pub fn is_retry(returned: i64) -> bool {
@@ -75,12 +96,17 @@ pub fn exit_of(ctx: &TracePointContext) -> Option<Call> {
         let record = ctx.as_ptr().cast::<u8>();
         (record.add(8).cast::<i32>().read(), record.add(16).cast::<i64>().read())
     };
+    Some(Call { spec: spec_of(number)?, returned, number: number as u64 })
+}
+
+/// How to read the system call of this number.
+#[inline(always)]
+pub fn spec_of(number: i32) -> Option<Spec> {
     if number < 0 || number as usize >= SYSCALLS {
         return None;
     }
     // SAFETY: the number is in range. Volatile, because the daemon overrides the table at load.
-    let spec = unsafe { (&raw const SPECS).cast::<Spec>().add(number as usize).read_volatile() };
-    Some(Call { spec, returned, number: number as u64 })
+    Some(unsafe { (&raw const SPECS).cast::<Spec>().add(number as usize).read_volatile() })
 }
 
 /// The argument at a position of the table; 0 when the call does not have it.

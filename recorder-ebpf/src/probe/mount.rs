@@ -5,7 +5,7 @@ use aya_ebpf::programs::TracePointContext;
 use recorder_common::kind::Kind;
 use recorder_common::text::Tag;
 
-use super::{exit_of, is_retry, urgency};
+use super::{Call, exit_of, is_retry, urgency};
 use crate::maps::OFFSETS;
 use crate::read::{kernel, offset};
 use crate::{files, task};
@@ -13,12 +13,15 @@ use crate::{files, task};
 /// Hook: `syscalls:sys_exit_fsmount(context, flags, attributes)`.
 #[tracepoint]
 pub fn fsmount_exit(ctx: TracePointContext) -> u32 {
-    made(&ctx);
+    if let Some(call) = exit_of(&ctx) {
+        made(&call);
+    }
     0
 }
 
-fn made(ctx: &TracePointContext) -> Option<()> {
-    let call = exit_of(ctx)?;
+/// Reports a mount that has no place yet, or the refusal of one.
+#[inline(always)]
+pub fn made(call: &Call) -> Option<()> {
     if is_retry(call.returned) {
         return None;
     }

@@ -9,7 +9,7 @@ use recorder_common::sample::flag;
 use recorder_common::syscall::{NONE, SPEC_COUNTED, SPEC_DEREF, SPEC_REMOVE};
 use recorder_common::text::Tag;
 
-use super::named::name_below;
+use super::named::{Name, name_below};
 use super::{Call, exit_of, is_retry, pick, urgency};
 use crate::maps::{MODULE_NAME, MODULES, OFFSETS};
 use crate::read::{kernel, kernel_at, offset, user_at};
@@ -53,7 +53,7 @@ fn changed(ctx: &TracePointContext) -> Option<()> {
         let fs: u64 = kernel(task::current(), &OFFSETS.task_fs);
         sample.walked(Tag::Object, fs.wrapping_add(offset(&OFFSETS.fs_root)));
     } else if call.spec.name != NONE && name != 0 {
-        name_below(&mut sample, (NONE, 0), name, (Tag::Base, Tag::Name));
+        name_below(&mut sample, (NONE, 0), Name::of_caller(name), (Tag::Base, Tag::Name));
     } else if call.spec.fd != NONE {
         let file = task::file_of(task::current(), pick(&arguments, call.spec.fd) as u32);
         if file != 0 {

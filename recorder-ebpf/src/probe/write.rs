@@ -154,7 +154,7 @@ pub fn close_range_enter(ctx: TracePointContext) -> u32 {
 
 /// Reports an open file of which `going` references go now, when they are all there are.
 #[inline(always)]
-fn close(file: u64, going: u64) -> Option<()> {
+pub fn close(file: u64, going: u64) -> Option<()> {
     if file == 0 {
         return None;
     }
@@ -164,6 +164,21 @@ fn close(file: u64, going: u64) -> Option<()> {
     if files::references(file) > going && written.mapped == 0 {
         return None;
     }
+    summarize(file, &written)
+}
+
+/// Reports an open file that nobody holds any more, unless that was done.
+#[inline(always)]
+pub fn close_last(file: u64) -> Option<()> {
+    let known = WRITES.get_ptr_mut(file)?;
+    // SAFETY: a map value; a torn read of counters cannot happen on 64 bit.
+    let written = unsafe { *known };
+    summarize(file, &written)
+}
+
+/// Reports what was written through an open file, and forgets it.
+#[inline(always)]
+fn summarize(file: u64, written: &Written) -> Option<()> {
     let inode = files::inode_of(file);
     let _ = WRITES.remove(file);
     if inode != written.inode {
@@ -276,21 +291,23 @@ pub fn mapped_writable(file: u64, bytes: u64, result: i32) -> Option<()> {
 /// Hook: `syscalls:sys_exit_mmap`: shared writable mappings of files, which change them without a write.
 #[tracepoint]
 pub fn mmap_exit(ctx: TracePointContext) -> u32 {
-    mapped(&ctx);
+    let [_, length, protection, flags, descriptor, _] = task::arguments();
+    if flags & MAP_ANONYMOUS == 0
+        && let Some(call) = exit_of(&ctx)
+    {
+        let file = task::file_of(task::current(), descriptor as u32);
+        mapped(file, length, (protection, flags), call.returned);
+    }
     0
 }
 
-fn mapped(ctx: &TracePointContext) -> Option<()> {
-    let call = exit_of(ctx)?;
-    let [_, length, protection, flags, descriptor, _] = task::arguments();
-    if flags & MAP_ANONYMOUS != 0 || is_retry(call.returned) {
+/// Reports a mapping that changes a file without a write; `returned` is its address or minus errno.
+#[inline(always)]
+pub fn mapped(file: u64, length: u64, (protection, flags): (u64, u64), returned: i64) -> Option<()> {
+    if file == 0 || flags & MAP_ANONYMOUS != 0 || is_retry(returned) {
         return None;
     }
-    let file = task::file_of(task::current(), descriptor as u32);
-    if file == 0 {
-        return None;
-    }
-    let failed = call.returned < 0 && call.returned > -4096;
+    let failed = returned < 0 && returned > -4096;
     if !failed && let Some(known) = WRITES.get_ptr_mut(file) {
         // SAFETY: a map value; a plain store of one word.
         unsafe { (*known).mapped = 1 };
@@ -298,5 +315,5 @@ fn mapped(ctx: &TracePointContext) -> Option<()> {
     if flags & MAP_SHARED == 0 || protection & PROT_WRITE == 0 {
         return None;
     }
-    mapped_writable(file, length, if failed { call.returned as i32 } else { 0 })
+    mapped_writable(file, length, if failed { returned as i32 } else { 0 })
 }

@@ -6,6 +6,8 @@ pub mod attached;
 pub mod hooks;
 pub mod load;
 pub mod loss;
+mod object_family;
+pub mod objects;
 pub mod offsets;
 pub mod report;
 pub mod ring;

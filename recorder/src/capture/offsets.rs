@@ -1,4 +1,4 @@
-//! Field offsets of the running kernel, by name, from its BTF.
+//! Field offsets and argument positions of the running kernel, by name, from its BTF.
 
 use std::path::Path;
 
@@ -13,8 +13,11 @@ pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 const DEPTH: usize = 8;
 
 /// Fields that replaced each other: one of the two is enough.
-const EITHER: &[[&str; 2]] =
-    &[["file.f_count", "file.f_ref"], ["proc_ns_operations.type", "ns_common.ns_type"]];
+const EITHER: &[[&str; 2]] = &[
+    ["file.f_count", "file.f_ref"],
+    ["filename.uptr", "filename.name"],
+    ["proc_ns_operations.type", "ns_common.ns_type"],
+];
 
 /// Fields of a feature that a kernel can be built without; then there is nothing to tell.
 const OF_FEATURES: &[&str] = &["module.name"];
@@ -40,8 +43,14 @@ pub fn resolve(path: &Path) -> Result<Resolved, CaptureError> {
     let mut absent = Vec::new();
     let mut values = [ABSENT; Offsets::COUNT];
     for (value, lookup) in values.iter_mut().zip(Offsets::LOOKUPS) {
-        match field(&btf, lookup) {
+        let found = match lookup.strip_suffix(')').and_then(|lookup| lookup.split_once('(')) {
+            Some((function, argument)) => position(&btf, function, argument),
+            None => field(&btf, lookup),
+        };
+        match found {
             Some(offset) => *value = offset,
+            // A function that is not there is not hooked either, and that is told.
+            None if lookup.ends_with(')') => {}
             None => absent.push(*lookup),
         }
     }
@@ -95,6 +104,23 @@ fn field(btf: &Btf, lookup: &str) -> Option<u32> {
     let first = found.next()?;
     let is_whole = is_bit || first % 8 == 0;
     (found.all(|other| other == first) && is_whole).then_some(if is_bit { first } else { first / 8 })
+}
+
+/// Position of an argument of a function, by name; `None` when absent, or when several functions of that name disagree.
+fn position(btf: &Btf, function: &str, argument: &str) -> Option<u32> {
+    let candidates = btf.resolve_types_by_name(function).ok()?;
+    let mut found = candidates.into_iter().filter_map(|candidate| match candidate {
+        Type::Func(function) => match btf.resolve_chained_type(&function) {
+            Ok(Type::FuncProto(prototype)) => prototype
+                .parameters
+                .iter()
+                .position(|parameter| btf.resolve_name(parameter).is_ok_and(|name| name == argument)),
+            _ => None,
+        },
+        _ => None,
+    });
+    let first = found.next()?;
+    found.all(|other| other == first).then(|| u32::try_from(first).ok()).flatten()
 }
 
 /// Bit offset of a member, looked for inside anonymous structs and unions as well.

@@ -34,6 +34,9 @@ pub struct Expect {
     /// `path` as an event spells it.
     pub path: Option<String>,
     pub path_to: Option<String>,
+    /// The paths as the kernel's own entry has them, for a record that does not go by the caller's names.
+    pub real: Option<String>,
+    pub real_to: Option<String>,
     /// Flags that must be there.
     pub must: Vec<String>,
     /// Flags that may be there.

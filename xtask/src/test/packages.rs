@@ -23,6 +23,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("go", "golang-go"),
     ("mkfs.xfs", "xfsprogs"),
     ("mkfs.btrfs", "btrfs-progs"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
 ];
 
 /// A library in source, and the Debian package it comes from.
