@@ -40,6 +40,12 @@ pub struct Call {
 }
 
 impl Call {
+    /// The call as it was asked for.
+    #[inline(always)]
+    pub fn asked(&self) -> Asked {
+        Asked { spec: self.spec, arguments: task::arguments(), in_kernel: false, marks: 0 }
+    }
+
     /// 0, or minus errno.
     #[inline(always)]
     pub fn result(&self) -> i32 {

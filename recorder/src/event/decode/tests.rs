@@ -219,7 +219,7 @@ proptest! {
     fn no_damage_to_a_sample_makes_it_panic(
         kind in prop::sample::select(Kind::ALL),
         damage in prop::collection::vec((6usize..400, any::<u8>()), 0..8),
-        tag in 1u8..=22,
+        tag in 1u8..=23,
         text in prop::collection::vec(any::<u8>(), 0..100),
     ) {
         let tag = Tag::try_from(tag).unwrap();
