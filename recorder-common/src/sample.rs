@@ -164,8 +164,13 @@ pub mod flag {
     /// Handed to `io_submit`: the bytes are those asked for, the outcome is the caller's to collect.
     pub const IO_SUBMIT: u64 = 1 << 18;
 
+    /// Asked for, and the outcome is not known: no completion was seen, or can be.
+    pub const UNCONFIRMED: u64 = 1 << 24;
+    /// A command to the driver of a device: what it changes is not known.
+    pub const COMMAND: u64 = 1 << 25;
+
     /// Every flag with its word in the `flags` field, in output order.
-    pub const WORDS: [(u64, &str); 19] = [
+    pub const WORDS: [(u64, &str); 21] = [
         (CUT, "cut"),
         (UNRESOLVED, "unresolved"),
         (DELETED, "deleted"),
@@ -185,6 +190,8 @@ pub mod flag {
         (STORE, "store"),
         (REDACTED, "redacted"),
         (IO_SUBMIT, "io_submit"),
+        (UNCONFIRMED, "unconfirmed"),
+        (COMMAND, "command"),
     ];
 }
 

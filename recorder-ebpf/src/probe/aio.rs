@@ -82,7 +82,7 @@ unsafe extern "C" fn request(index: u32, requests: *mut Requests) -> i64 {
     };
     let file = task::file_of(task::current(), request.descriptor);
     let returned = if returned < 0 { returned } else { bytes as i64 & i64::MAX };
-    wrote(file, returned, marks | flag::IO_SUBMIT);
+    wrote(file, returned, marks | flag::IO_SUBMIT, None);
     0
 }
 

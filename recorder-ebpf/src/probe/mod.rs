@@ -9,6 +9,7 @@ mod pam;
 mod process;
 mod protect;
 mod queue;
+mod uring;
 mod write;
 
 use aya_ebpf::EbpfContext;

@@ -6,7 +6,7 @@ use aya_ebpf::macros::tracepoint;
 use aya_ebpf::programs::TracePointContext;
 use recorder_common::class::Class;
 use recorder_common::kind::Kind;
-use recorder_common::sample::flag;
+use recorder_common::sample::{TaskId, flag};
 use recorder_common::text::Tag;
 
 use super::{exit_of, is_retry, pick};
@@ -36,13 +36,13 @@ fn written(ctx: &TracePointContext) -> Option<()> {
         return None;
     }
     let file = task::file_of(task::current(), pick(&task::arguments(), call.spec.fd) as u32);
-    wrote(file, call.returned, 0)
+    wrote(file, call.returned, 0, None)
 }
 
 /// Reports the first write through an open file, and every one that failed; adds the others up. `returned` is bytes
-/// or minus errno, `marks` are flags of the event and of the summary.
+/// or minus errno, `marks` are flags of the event and of the summary, `who` is the writer when it is not the current task.
 #[inline(always)]
-pub fn wrote(file: u64, returned: i64, marks: u64) -> Option<()> {
+pub fn wrote(file: u64, returned: i64, marks: u64, who: Option<&TaskId>) -> Option<()> {
     if file == 0 {
         return None;
     }
@@ -51,7 +51,9 @@ pub fn wrote(file: u64, returned: i64, marks: u64) -> Option<()> {
     if !failed && add(file, inode, returned as u64, marks) {
         return None;
     }
-    if !files::holds_data(files::mode_of(inode)) || files::is_out_of_scope(inode) {
+    let takes_commands = marks & flag::COMMAND != 0 && files::is_character(files::mode_of(inode));
+    let holds_data = files::holds_data(files::mode_of(inode)) || takes_commands;
+    if !holds_data || files::is_out_of_scope(inode) {
         return None;
     }
     if !failed {
@@ -59,7 +61,7 @@ pub fn wrote(file: u64, returned: i64, marks: u64) -> Option<()> {
         let first = Written { bytes, calls: 1, inode, closer: 0, seen: 0, mapped: 0, marks };
         let _ = WRITES.insert(file, first, 0);
     }
-    let mut sample = Sample::begin(Class::Files, Kind::FileWrite as u16)?;
+    let mut sample = Sample::begin_for(Class::Files, Kind::FileWrite as u16, who)?;
     let body = sample.body();
     files::identify(inode, body);
     if failed {
@@ -134,15 +136,28 @@ fn close(file: u64, going: u64) -> Option<()> {
     let known = WRITES.get_ptr_mut(file)?;
     // SAFETY: a map value; a torn read of counters cannot happen on 64 bit.
     let written = unsafe { *known };
-    if files::references(file) > going && written.mapped == 0 {
+    if files::references(file) > going && !is_held_unseen(&written) {
         return None;
     }
+    summary(file, &written, None)
+}
+
+/// Whether the count of references says nothing at a close: a mapping holds the file, or a ring, which lets go of a file
+/// some time after the request.
+#[inline(always)]
+pub fn is_held_unseen(written: &Written) -> bool {
+    written.mapped != 0 || written.marks as u64 & flag::IO_URING != 0
+}
+
+/// Reports what was written through an open file that is gone, or is about to go; `who` as for [`wrote`].
+#[inline(always)]
+pub fn summary(file: u64, written: &Written, who: Option<&TaskId>) -> Option<()> {
     let inode = files::inode_of(file);
     let _ = WRITES.remove(file);
     if inode != written.inode {
         return None;
     }
-    let mut sample = Sample::begin(Class::Files, Kind::FileWrite as u16)?;
+    let mut sample = Sample::begin_for(Class::Files, Kind::FileWrite as u16, who)?;
     let body = sample.body();
     files::identify(inode, body);
     body.arg[0] = written.bytes;

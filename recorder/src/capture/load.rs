@@ -134,6 +134,7 @@ fn check_tracefs() -> Result<(), CaptureError> {
 /// Whether the running kernel has the place at all.
 fn is_in_kernel(place: &Place) -> bool {
     let event = match place {
+        Place::Btf(name) if name.starts_with("io_uring_") => Path::new("events/io_uring").join(name),
         Place::Btf(name) => Path::new("events/sched").join(name),
         Place::Tracepoint(name) => Path::new("events/syscalls").join(name),
         Place::Pam { .. } => return true,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use btf_rs::{Btf, Struct, Type};
+use btf_rs::{Btf, EnumMember, Struct, Type};
 use recorder_common::offsets::{ABSENT, Offsets};
 
 use super::CaptureError;
@@ -13,7 +13,16 @@ pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 const DEPTH: usize = 8;
 
 /// Fields that replaced each other: one of the two is enough.
-const EITHER: &[[&str; 2]] = &[["file.f_count", "file.f_ref"]];
+const EITHER: &[[&str; 2]] = &[
+    ["file.f_count", "file.f_ref"],
+    ["xattr_ctx.kname", "kernel_xattr_ctx.kname"],
+    ["io_file_table.files", "io_file_table.data"],
+    ["io_file_table.files", "io_rsrc_data.nodes"],
+    ["io_file_table.files", "io_rsrc_node.file_ptr"],
+];
+
+/// Structs of operations that came later: a kernel without them can't be asked for these.
+const NEW: &[&str] = &["io_ftrunc", "io_bind"];
 
 /// Offsets, and the names of fields that this kernel does not have.
 pub struct Resolved {
@@ -41,11 +50,12 @@ pub fn resolve(path: &Path) -> Result<Resolved, CaptureError> {
             None => absent.push(*lookup),
         }
     }
-    for pair in EITHER {
-        if pair.iter().any(|lookup| !absent.contains(lookup)) {
-            absent.retain(|lookup| !pair.contains(lookup));
-        }
-    }
+    let found = absent.clone();
+    absent.retain(|lookup| {
+        let has_other = |pair: &[&str; 2]| pair.iter().any(|other| !found.contains(other));
+        let is_new = |name: &&str| lookup.starts_with(*name) && btf.resolve_types_by_name(name).is_err();
+        !EITHER.iter().any(|pair| pair.contains(lookup) && has_other(pair)) && !NEW.iter().any(is_new)
+    });
     let offsets = Offsets::from_array(values);
     check_registers(&offsets)?;
     Ok(Resolved { offsets, absent })
@@ -67,9 +77,10 @@ fn check_registers(offsets: &Offsets) -> Result<(), CaptureError> {
     Err(CaptureError::Registers)
 }
 
-/// Byte offset of `struct.member`; `None` when absent, or when several structs of that name disagree.
+/// Byte offset of `struct.member`; `None` when absent, or when several structs of that name disagree. Of a name alone
+/// the value of the enumerator.
 fn field(btf: &Btf, lookup: &str) -> Option<u32> {
-    let (name, member) = lookup.split_once('.')?;
+    let Some((name, member)) = lookup.split_once('.') else { return enumerator(btf, lookup) };
     let mut found =
         btf.resolve_types_by_name(name).ok()?.into_iter().filter_map(|candidate| match candidate {
             Type::Struct(structure) => member_offset(btf, &structure, member, DEPTH),
@@ -77,6 +88,15 @@ fn field(btf: &Btf, lookup: &str) -> Option<u32> {
         });
     let first = found.next()?;
     found.all(|other| other == first).then_some(first)
+}
+
+/// Value of an enumerator of an enum without a name.
+fn enumerator(btf: &Btf, wanted: &str) -> Option<u32> {
+    let is_it = |member: &EnumMember| btf.resolve_name(member).is_ok_and(|name| name == wanted);
+    let types = (1..).map_while(|id| btf.resolve_type_by_id(id).ok());
+    types
+        .filter_map(|candidate| if let Type::Enum(list) = candidate { Some(list.members) } else { None })
+        .find_map(|members| members.iter().find(|member| is_it(member)).map(EnumMember::val))
 }
 
 /// Byte offset of a member, looked for inside anonymous structs and unions as well.
