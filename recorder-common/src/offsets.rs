@@ -1,4 +1,5 @@
-//! Field offsets of the running kernel, resolved by name from its BTF at load time and frozen in `.rodata`.
+//! Field offsets and argument positions of the running kernel, resolved by name from its BTF at load time and frozen in
+//! `.rodata`.
 
 /// Marks a field that this kernel does not have; the probe leaves out what depends on it.
 pub const ABSENT: u32 = u32::MAX;
@@ -6,14 +7,15 @@ pub const ABSENT: u32 = u32::MAX;
 /// Declares the offsets struct and the list of where each field is looked up, so that the two can't differ.
 macro_rules! offsets {
     ($($field:ident = $lookup:literal,)*) => {
-        /// Byte offsets, and values of enumerators; [`ABSENT`] where the kernel lacks it.
+        /// Byte offsets (bit offsets where the lookup ends so), positions, and values of enumerators; [`ABSENT`] where the
+        /// kernel lacks it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(C)]
         pub struct Offsets { $(#[doc = $lookup] pub $field: u32,)* }
 
         impl Offsets {
-            /// Field names with their place, `struct.member.member`, in the order of the struct. Without a point it is
-            /// an enumerator of an enum without a name.
+            /// Where each is looked up, in the order of the struct: `struct.member` is the offset of a field,
+            /// `function(argument)` the position of an argument, a name alone an enumerator of an enum without a name.
             pub const LOOKUPS: &'static [&'static str] = &[$($lookup),*];
             /// Number of offsets.
             pub const COUNT: usize = Self::LOOKUPS.len();
@@ -44,7 +46,6 @@ offsets! {
     task_exit_code = "task_struct.exit_code",
     task_signal = "task_struct.signal",
     task_comm = "task_struct.comm",
-    task_flags = "task_struct.flags",
     signal_live = "signal_struct.live",
     signal_flags = "signal_struct.flags",
     signal_code = "signal_struct.group_exit_code",
@@ -52,8 +53,17 @@ offsets! {
     cred_gid = "cred.gid",
     cred_euid = "cred.euid",
     cred_egid = "cred.egid",
+    cred_suid = "cred.suid",
+    cred_sgid = "cred.sgid",
+    cred_fsuid = "cred.fsuid",
+    cred_fsgid = "cred.fsgid",
+    cred_permitted = "cred.cap_permitted",
+    cred_effective = "cred.cap_effective",
+    cred_ambient = "cred.cap_ambient",
     nsproxy_mnt_ns = "nsproxy.mnt_ns",
     nsproxy_ipc_ns = "nsproxy.ipc_ns",
+    nsproxy_uts_ns = "nsproxy.uts_ns",
+    uts_namespace_ns = "uts_namespace.ns",
     ipc_mq_mnt = "ipc_namespace.mq_mnt",
     mnt_namespace_ns = "mnt_namespace.ns",
     pid_namespace_ns = "pid_namespace.ns",
@@ -85,6 +95,19 @@ offsets! {
     sock_common = "sock.__sk_common",
     sock_family = "sock_common.skc_family",
     unix_path = "unix_sock.path",
+    ns_ops = "ns_common.ops",
+    ns_type = "ns_common.ns_type",
+    ns_ops_type = "proc_ns_operations.type",
+    module_name = "module.name",
+    prog_aux = "bpf_prog.aux",
+    prog_type = "bpf_prog.type",
+    aux_id = "bpf_prog_aux.id",
+    aux_name = "bpf_prog_aux.name",
+    map_id = "bpf_map.id",
+    map_type = "bpf_map.map_type",
+    map_name = "bpf_map.name",
+    link_id = "bpf_link.id",
+    link_prog = "bpf_link.prog",
     vma_end = "vm_area_struct.vm_end",
     vma_flags = "vm_area_struct.vm_flags",
     vma_file = "vm_area_struct.vm_file",
@@ -98,6 +121,7 @@ offsets! {
     mount_parent = "mount.mnt_parent",
     mount_mountpoint = "mount.mnt_mountpoint",
     mount_ns = "mount.mnt_ns",
+    mount_devname = "mount.mnt_devname",
     vfsmount_root = "vfsmount.mnt_root",
     vfsmount_sb = "vfsmount.mnt_sb",
     inode_ino = "inode.i_ino",
@@ -105,13 +129,17 @@ offsets! {
     inode_uid = "inode.i_uid",
     inode_gid = "inode.i_gid",
     inode_sb = "inode.i_sb",
+    inode_private = "inode.i_private",
     inode_nlink = "inode.i_nlink",
     inode_sb_list = "inode.i_sb_list",
     sb_dev = "super_block.s_dev",
     sb_magic = "super_block.s_magic",
+    sb_type = "super_block.s_type",
+    fs_type_name = "file_system_type.name",
     sb_inodes = "super_block.s_inodes",
     bprm_filename = "linux_binprm.filename",
     bprm_interp = "linux_binprm.interp",
+    bprm_secureexec_bit = "linux_binprm.secureexec:bit",
     bprm_argc = "linux_binprm.argc",
     req_file = "io_kiocb.file",
     req_cmd = "io_kiocb.cmd",
@@ -123,9 +151,7 @@ offsets! {
     req_creds = "io_kiocb.creds",
     req_data = "io_kiocb.async_data",
     cqe_tag = "io_cqe.user_data",
-    cqe_res = "io_cqe.res",
     cqe_fd = "io_cqe.fd",
-    filename_name = "filename.name",
     open_dir = "io_open.dfd",
     open_slot = "io_open.file_slot",
     open_name = "io_open.filename",
@@ -171,4 +197,30 @@ offsets! {
     pt_regs_r10 = "pt_regs.r10",
     pt_regs_r8 = "pt_regs.r8",
     pt_regs_r9 = "pt_regs.r9",
+    pt_regs_orig_ax = "pt_regs.orig_ax",
+    pt_regs_cs = "pt_regs.cs",
+    task_flags = "task_struct.flags",
+    task_io_uring = "task_struct.io_uring",
+    dentry_sb = "dentry.d_sb",
+    filename_name = "filename.name",
+    open_flag = "open_flags.open_flag",
+    request_file = "io_kiocb.file",
+    request_cqe = "io_kiocb.cqe",
+    cqe_res = "io_cqe.res",
+    filename_uptr = "filename.uptr",
+    rename_old = "renamedata.old_dentry",
+    rename_new = "renamedata.new_dentry",
+    unlink_dentry = "vfs_unlink(dentry)",
+    rmdir_dentry = "vfs_rmdir(dentry)",
+    mkdir_dentry = "vfs_mkdir(dentry)",
+    mknod_dentry = "vfs_mknod(dentry)",
+    create_dentry = "vfs_create(dentry)",
+    symlink_dentry = "vfs_symlink(dentry)",
+    link_old = "vfs_link(old_dentry)",
+    link_new = "vfs_link(new_dentry)",
+    setxattr_dentry = "vfs_setxattr(dentry)",
+    removexattr_dentry = "vfs_removexattr(dentry)",
+    set_acl_dentry = "vfs_set_acl(dentry)",
+    remove_acl_dentry = "vfs_remove_acl(dentry)",
+    fileattr_dentry = "vfs_fileattr_set(dentry)",
 }

@@ -101,7 +101,12 @@ pub fn identify(inode: u64, body: &mut Body) {
 /// Marks memfds: unlinked files whose name the kernel made.
 #[inline(always)]
 pub fn flag_memfd(file: u64, sample: &mut Sample) {
-    let dentry: u64 = kernel(path_of(file), &OFFSETS.path_dentry);
+    flag_memfd_entry(kernel(path_of(file), &OFFSETS.path_dentry), sample);
+}
+
+/// As [`flag_memfd`], by the file's directory entry.
+#[inline(always)]
+pub fn flag_memfd_entry(dentry: u64, sample: &mut Sample) {
     let name: u64 = kernel(dentry.wrapping_add(offset(&OFFSETS.dentry_name)), &OFFSETS.qstr_name);
     let parent: u64 = kernel(dentry, &OFFSETS.dentry_parent);
     // "memfd:" in native byte order; only a pseudo entry, which is its own parent, carries it by right.

@@ -1,13 +1,13 @@
 //! Every map: rings by class, counters, scratch space, the syscall table, and the state of written files.
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{HashMap, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use recorder_common::class::Class;
 use recorder_common::offsets::Offsets;
-use recorder_common::sample::{Counters, TaskId};
+use recorder_common::sample::{Counters, Creds, TaskId};
 use recorder_common::syscall::{SYSCALLS, Spec, UNHOOKED};
 
-/// exec, fork, exit, logins, mounts. The daemon sets the real sizes at load.
+/// exec, fork, exit, logins, mounts, credentials, the kernel itself. The daemon sets the real sizes at load.
 #[map]
 pub static CRITICAL: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 /// File changes.
@@ -34,6 +34,9 @@ pub static QUEUES: LruHashMap<u64, [u64; 2]> = LruHashMap::with_max_entries(1024
 /// Requests of io_uring that are told at their completion, by address.
 #[map]
 pub static REQUESTS: HashMap<u64, Request> = HashMap::with_max_entries(4096, 0);
+/// Kinds that the object family tells, one bit each, whoever asked: only what is left is told from io_uring itself.
+#[map]
+pub static OBJECT_KINDS: Array<u64> = Array::with_max_entries(1, 0);
 /// Names in those of them that have names.
 #[map]
 pub static NAMES: HashMap<u64, Names> = HashMap::with_max_entries(1024, 0);
@@ -43,9 +46,27 @@ pub static QUIET: LruHashMap<u64, Asked> = LruHashMap::with_max_entries(64, 0);
 /// Open files by their ring and its slot, for those that were opened into a slot.
 #[map]
 pub static SLOT_FILES: LruHashMap<[u64; 2], u64> = LruHashMap::with_max_entries(4096, 0);
+/// Calls of the object family that have not returned, by thread.
+#[map]
+pub static PENDING: HashMap<u64, Pending> = HashMap::with_max_entries(8192, 0);
+/// What a thread is about to rename.
+#[map]
+pub static RENAMED: LruHashMap<u64, Renamed> = LruHashMap::with_max_entries(2048, 0);
+/// Opens of a thread that failed and were told, until their call returns.
+#[map]
+pub static REFUSED: LruHashMap<u64, u64> = LruHashMap::with_max_entries(2048, 0);
+/// Credentials at the beginning of a call that may change them and has not returned, by thread.
+#[map]
+pub static CREDS: LruHashMap<u64, Creds> = LruHashMap::with_max_entries(1024, 0);
+/// Names of modules that a call is loading, by thread.
+#[map]
+pub static MODULES: LruHashMap<u64, [u64; MODULE_NAME]> = LruHashMap::with_max_entries(64, 0);
 /// Calls into libpam that have not returned, by thread and call.
 #[map]
 pub static PAM_CALLS: HashMap<PamKey, [u64; 3]> = HashMap::with_max_entries(4096, 0);
+
+/// Room for the name of a module (`MODULE_NAME_LEN`), in words.
+pub const MODULE_NAME: usize = 7;
 
 /// Scratch spaces per CPU: tracepoints, uprobes, and one of each that preempted the other.
 pub const SLOTS: u32 = 4;
@@ -76,6 +97,34 @@ pub struct Written {
     pub mapped: u32,
     /// Bits of `recorder_common::sample::flag` that the summary at the close carries.
     pub marks: u32,
+}
+
+/// A call on its way through the kernel.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Pending {
+    /// Its arguments, as the system call of this number has them.
+    pub arguments: [u64; 6],
+    /// System call that describes the arguments.
+    pub number: u32,
+    /// The event is sent, or there is none to send.
+    pub told: u32,
+    /// Names are the kernel's copies.
+    pub in_kernel: u64,
+    /// Bits of `recorder_common::sample::flag`.
+    pub marks: u64,
+    /// Mount that the call asked to write to (`struct vfsmount *`): of a stack of file systems the topmost.
+    pub mount: u64,
+}
+
+/// An entry before its name is changed.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Renamed {
+    /// Directory that holds it.
+    pub parent: u64,
+    /// Its name.
+    pub name: [u8; 256],
 }
 
 /// Mappings that one call of mprotect looked at.

@@ -5,8 +5,8 @@
 use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, BPF_RB_RING_SIZE};
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
 use aya_ebpf::helpers::generated::{
-    bpf_ktime_get_boot_ns, bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_probe_read_user_str,
-    bpf_ringbuf_output, bpf_ringbuf_query,
+    bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user,
+    bpf_probe_read_user_str, bpf_ringbuf_output, bpf_ringbuf_query,
 };
 use aya_ebpf::maps::RingBuf;
 use recorder_common::class::Class;
@@ -15,6 +15,7 @@ use recorder_common::text::{TEXT_CUT, TEXT_FAULT, TEXT_HEADER, TEXT_MAX, Tag};
 
 use crate::maps::{BUSY, COUNTERS, CRITICAL, FILES, SCRATCH, SLOTS};
 use crate::path::{self, Walk};
+use crate::probe::exec::Vector;
 use crate::{atomic, task};
 
 /// Bounds every position inside the scratch space; a text of [`TEXT_MAX`] still fits behind it.
@@ -38,7 +39,9 @@ pub enum Urgency {
 }
 
 /// What is known of a sample while it is put together. It lives in the scratch space behind the sample, not on the
-/// stack: what the verifier reads back from a map it takes for any number, so the paths through a probe stay few.
+/// stack: what the verifier reads back from a map it takes for any number, so the paths through a probe stay few. And
+/// Linux 6.1 takes what a `bpf_loop` step finds on the stack for what stood there at the first step: it removes the
+/// branches that would need another value.
 #[repr(C)]
 pub struct State {
     /// Where the next text goes.
@@ -51,6 +54,8 @@ pub struct State {
     pub slot: u64,
     /// The walk in progress.
     pub walk: Walk,
+    /// The argument vector that is being read.
+    pub vector: Vector,
 }
 
 const _: () = assert!(SAMPLE_MAX + size_of::<State>() <= 32 * 1024);
@@ -102,10 +107,22 @@ impl Sample {
         Some(sample)
     }
 
+    /// The scratch space that this sample claimed.
+    #[inline(always)]
+    pub fn area(&self) -> *mut u8 {
+        self.area
+    }
+
     /// Adds bits of `recorder_common::sample::flag`.
     #[inline(always)]
     pub fn add_flags(&mut self, flags: u64) {
         state_of(self.area).flags |= flags;
+    }
+
+    /// Whether all these bits are set.
+    #[inline(always)]
+    pub fn has_flags(&self, flags: u64) -> bool {
+        state_of(self.area).flags & flags == flags
     }
 
     #[inline(always)]
@@ -130,6 +147,33 @@ impl Sample {
             let (end, flags) = (state.walk.position, state.walk.flags as u8);
             self.finish_text(tag, flags, end.wrapping_sub(start));
         }
+    }
+
+    /// Appends the walked path of an entry of a mount, and of `leaf` below it when that is not 0.
+    #[inline(always)]
+    pub fn walked_entry(&mut self, tag: Tag, mount: u64, dentry: u64, leaf: u64) {
+        if self.text_place().is_some() {
+            path::walk_entry(self.area, mount, dentry, leaf);
+            let state = state_of(self.area);
+            let start = state.position + TEXT_HEADER as u64;
+            let (end, flags) = (state.walk.position, state.walk.flags as u8);
+            self.finish_text(tag, flags, end.wrapping_sub(start));
+        }
+    }
+
+    /// Appends a string of the current task's memory, or of the kernel's.
+    #[inline(always)]
+    pub fn given_text(&mut self, tag: Tag, address: u64, in_kernel: bool) {
+        let Some(to) = self.text_place() else { return };
+        // SAFETY: `to` has room for TEXT_MAX bytes; the helpers check the source.
+        let length = unsafe {
+            if in_kernel {
+                bpf_probe_read_kernel_str(to.cast(), NAME_MAX, address as *const _)
+            } else {
+                bpf_probe_read_user_str(to.cast(), NAME_MAX, address as *const _)
+            }
+        };
+        self.finish_string(tag, length);
     }
 
     /// Appends a string of the current task's memory.
@@ -176,6 +220,17 @@ impl Sample {
         self.finish_text(tag, flags, if failed { 0 } else { size as u64 });
     }
 
+    /// Appends a value as its bytes.
+    #[inline(always)]
+    pub fn plain<T: Copy>(&mut self, tag: Tag, value: &T) {
+        const { assert!(size_of::<T>() <= TEXT_MAX) };
+        let Some(to) = self.text_place() else { return };
+        let (size, from) = (size_of::<T>(), core::ptr::from_ref(value));
+        // SAFETY: `to` has room for TEXT_MAX bytes, and `value` is that large.
+        unsafe { bpf_probe_read_kernel(to.cast(), size as u32, from.cast()) };
+        self.finish_text(tag, 0, size as u64);
+    }
+
     /// Where the bytes of the next text go; `None` when the sample is full, which is flagged.
     #[inline(always)]
     pub fn text_place(&mut self) -> Option<*mut u8> {
@@ -191,12 +246,14 @@ impl Sample {
 
     #[inline(always)]
     fn finish_string(&mut self, tag: Tag, length: i64) {
-        if length <= 0 {
+        if length < 0 {
             self.finish_text(tag, TEXT_FAULT, 0);
             return;
         }
         let flags = if length >= NAME_MAX as i64 { TEXT_CUT } else { 0 };
-        self.finish_text(tag, flags, (length as u64 & 0x1fff) - 1);
+        // The NUL is counted, but older kernels (6.12 is one) answer 0 for an empty string of a caller.
+        let length = length as u64 & 0x1fff;
+        self.finish_text(tag, flags, if length == 0 { 0 } else { length - 1 });
     }
 
     /// Writes the header of the text whose `length` bytes are in place.

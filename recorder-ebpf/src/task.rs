@@ -126,3 +126,30 @@ pub fn arguments() -> [u64; 6] {
     let [r10, r9, r8, _ax, _cx, dx, si, di] = saved;
     [di, si, dx, r10, r8, r9]
 }
+
+/// Where a call comes from.
+pub struct Origin {
+    /// Number of the 64-bit system call that the thread makes; below 0 when it makes none.
+    pub number: i32,
+    /// The work may be io_uring's: done by its worker, in a call of its own, or at the return from any other.
+    pub may_be_uring: bool,
+}
+
+/// Where what the current thread does in the kernel comes from.
+#[inline(always)]
+pub fn origin() -> Origin {
+    /// `PF_IO_WORKER`: a thread that the kernel made for io_uring in the process that uses it.
+    const IO_WORKER: u32 = 0x10;
+    /// `__USER32_CS`.
+    const USER32: u64 = 0x23;
+    let task = current();
+    if typed::<u32>(task, &OFFSETS.task_flags) & IO_WORKER != 0 {
+        return Origin { number: -1, may_be_uring: true };
+    }
+    let has_ring = has(&OFFSETS.task_io_uring) && typed::<u64>(task, &OFFSETS.task_io_uring) != 0;
+    // SAFETY: available since 5.15; the task is the current one.
+    let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64;
+    let is_32_bit = kernel::<u64>(regs, &OFFSETS.pt_regs_cs) & 0xffff == USER32;
+    let number: u64 = kernel(regs, &OFFSETS.pt_regs_orig_ax);
+    Origin { number: if is_32_bit { -1 } else { number as i32 }, may_be_uring: has_ring }
+}

@@ -62,6 +62,7 @@ fn is_witnessed(call: &str) -> bool {
         && !matches!(call, "fork" | "clone" | "clone3" | "spawn" | "_exit" | "(end)" | "execve" | "execveat")
         && !matches!(call, "close" | "close_range" | "dup2" | "dup3")
         && !matches!(call, "bind" | "mq_open" | "mq_unlink" | "mprotect" | "pkey_mprotect" | "io_submit")
+        && !matches!(call, "setresuid" | "setresgid" | "setgroups" | "unshare" | "chroot" | "fsmount")
         && !workload::writes::WRITES.contains(&call)
 }
 

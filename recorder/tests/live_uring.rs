@@ -36,7 +36,10 @@ fn every_request_is_recorded_once_and_nothing_else() {
     assert!(status.success(), "{status}\n{said}");
     let events = sandbox.events();
     sandbox.assert_nothing_lost(&events);
-    let outcome = compare(&ledger, &program::without_frame(tree(&events, pid), pid));
+    // That rings were made and ids changed are events of their own, which other tests are about.
+    let mut done = program::without_frame(tree(&events, pid), pid);
+    done.retain(|event| !matches!(event.kind(), "syscall" | "credential"));
+    let outcome = compare(&ledger, &done);
     let expected = ledger.iter().filter(|entry| entry.expect.is_some()).count();
     eprintln!("{} calls, {expected} events expected\n{}", ledger.len(), outcome.render());
     for difference in &outcome.differences {

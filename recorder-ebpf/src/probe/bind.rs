@@ -9,7 +9,7 @@ use recorder_common::syscall::NONE;
 use recorder_common::text::Tag;
 
 use super::named::base_of;
-use super::{exit_of, is_retry, pick};
+use super::{Call, exit_of, is_retry, pick};
 use crate::files;
 use crate::maps::OFFSETS;
 use crate::read::{has, kernel, offset, user_at};
@@ -26,12 +26,13 @@ const FAMILY: u64 = 2;
 /// Hook: `syscalls:sys_exit_bind(fd, address, length)`, for Unix sockets that are to be a file.
 #[tracepoint]
 pub fn bind_exit(ctx: TracePointContext) -> u32 {
-    bound(&ctx);
+    exit_of(&ctx).and_then(|call| bound(&call));
     0
 }
 
-fn bound(ctx: &TracePointContext) -> Option<()> {
-    let call = exit_of(ctx)?;
+/// Reports a bind that made a file, or would have.
+#[inline(always)]
+pub fn bound(call: &Call) -> Option<()> {
     if is_retry(call.returned) {
         return None;
     }

@@ -11,9 +11,9 @@ use recorder_common::syscall::{
 };
 use recorder_common::text::Tag;
 
-use super::{exit_of, is_retry, pick};
+use super::{Asked, exit_of, is_retry, pick};
 use crate::maps::OFFSETS;
-use crate::read::{kernel, offset, user_at};
+use crate::read::{kernel, kernel_at, offset, user_at};
 use crate::sample::{Sample, Urgency};
 use crate::{files, task};
 
@@ -38,45 +38,76 @@ pub fn named_exit(ctx: TracePointContext) -> u32 {
 /// Hook: `syscalls:sys_exit_ioctl`, for the commands that change inode flags.
 #[tracepoint]
 pub fn ioctl_exit(ctx: TracePointContext) -> u32 {
-    let command = task::arguments()[1] & 0xffff_ffff;
-    if command == SET_FLAGS[0] || command == SET_FLAGS[1] || command == SET_FLAGS[2] {
+    if sets_flags(task::arguments()[1]) {
         named(&ctx);
     }
     0
 }
 
+/// Whether a command of ioctl changes inode flags.
+#[inline(always)]
+pub fn sets_flags(command: u64) -> bool {
+    let command = command & 0xffff_ffff;
+    command == SET_FLAGS[0] || command == SET_FLAGS[1] || command == SET_FLAGS[2]
+}
+
 fn named(ctx: &TracePointContext) -> Option<()> {
     let call = exit_of(ctx)?;
-    if is_retry(call.returned) {
+    named_call(&call.asked(), call.returned)
+}
+
+/// Reports a call by the names it was given.
+#[inline(always)]
+pub fn named_call(asked: &Asked, returned: i64) -> Option<()> {
+    if is_retry(returned) {
         return None;
     }
-    let spec = &call.spec;
-    let arguments = task::arguments();
-    let at = pick(&arguments, spec.at);
-    let critical = spec.kind == Kind::Mount as u16 || spec.kind == Kind::Unmount as u16;
-    let class = if critical { Class::Critical } else { Class::Files };
-    let mut sample = Sample::begin(class, kind_of(spec, at))?;
-    sample.header().result = if call.returned < 0 { call.returned as i32 } else { 0 };
-    values(&mut sample, spec, &arguments);
-    sample.add_flags(flags_of(spec, at, &arguments));
-    if !object(&mut sample, spec, &arguments) {
+    let (spec, arguments) = (&asked.spec, &asked.arguments);
+    let mut sample = begin(asked, returned)?;
+    if !object(&mut sample, asked) {
         sample.discard();
         return None;
     }
     if spec.name_to != NONE {
-        let (dir, name) = (pick(&arguments, spec.dir_to), pick(&arguments, spec.name_to));
+        let (dir, name) = (pick(arguments, spec.dir_to), pick(arguments, spec.name_to));
+        let name = Name { address: name, in_kernel: asked.in_kernel };
         name_below(&mut sample, (spec.dir_to, dir), name, (Tag::BaseTo, Tag::NameTo));
     }
-    // mount(2) takes null for what it does not need: that is no text, not an unreadable one.
-    let text = pick(&arguments, spec.text);
-    if spec.text != NONE && text != 0 {
-        sample.user_text(text_tag(spec.text_tag), text);
-    }
-    if spec.flags & SPEC_FSTYPE != 0 && arguments[2] != 0 {
-        sample.user_text(Tag::FsType, arguments[2]);
-    }
-    sample.send(if critical { Urgency::Now } else { Urgency::Batch });
+    finish(sample, asked);
     Some(())
+}
+
+/// Begins the sample of a call: everything but its object.
+#[inline(always)]
+pub fn begin(asked: &Asked, returned: i64) -> Option<Sample> {
+    let spec = &asked.spec;
+    let at = pick(&asked.arguments, spec.at);
+    let class = if is_critical(spec) { Class::Critical } else { Class::Files };
+    let mut sample = Sample::begin(class, kind_of(spec, at))?;
+    sample.header().result = if returned < 0 { returned as i32 } else { 0 };
+    values(&mut sample, spec, &asked.arguments);
+    sample.add_flags(flags_of(spec, at, &asked.arguments) | asked.marks);
+    Some(sample)
+}
+
+/// Ends the sample of a call whose object is there, and sends it.
+#[inline(always)]
+pub fn finish(mut sample: Sample, asked: &Asked) {
+    let spec = &asked.spec;
+    // mount(2) takes null for what it does not need: that is no text, not an unreadable one.
+    let text = pick(&asked.arguments, spec.text);
+    if spec.text != NONE && text != 0 {
+        sample.given_text(text_tag(spec.text_tag), text, asked.in_kernel);
+    }
+    if spec.flags & SPEC_FSTYPE != 0 && asked.arguments[2] != 0 {
+        sample.user_text(Tag::FsType, asked.arguments[2]);
+    }
+    sample.send(if is_critical(spec) { Urgency::Now } else { Urgency::Batch });
+}
+
+#[inline(always)]
+fn is_critical(spec: &Spec) -> bool {
+    spec.kind == Kind::Mount as u16 || spec.kind == Kind::Unmount as u16
 }
 
 #[inline(always)]
@@ -133,14 +164,15 @@ fn flags_of(spec: &Spec, at: u64, arguments: &[u64; 6]) -> u64 {
 
 /// Appends the object of the call; false when it is out of scope.
 #[inline(always)]
-fn object(sample: &mut Sample, spec: &Spec, arguments: &[u64; 6]) -> bool {
+fn object(sample: &mut Sample, asked: &Asked) -> bool {
+    let (spec, arguments) = (&asked.spec, &asked.arguments);
     if spec.name == NONE {
         return described(sample, pick(arguments, spec.fd) as u32);
     }
-    let name = pick(arguments, spec.name);
+    let name = Name { address: pick(arguments, spec.name), in_kernel: asked.in_kernel };
     let dir = pick(arguments, spec.dir);
-    let empty = pick(arguments, spec.at) & AT_EMPTY_PATH != 0 && user_at::<u8>(name) == Some(0);
-    if (empty || (spec.flags & SPEC_NULL_IS_FD != 0 && name == 0)) && dir as i32 != AT_FDCWD {
+    let empty = pick(arguments, spec.at) & AT_EMPTY_PATH != 0 && name.first() == Some(0);
+    if (empty || (spec.flags & SPEC_NULL_IS_FD != 0 && name.address == 0)) && dir as i32 != AT_FDCWD {
         return described(sample, dir as u32);
     }
     name_below(sample, (spec.dir, dir), name, (Tag::Base, Tag::Name))
@@ -169,13 +201,36 @@ pub fn described_file(sample: &mut Sample, file: u64) -> bool {
     true
 }
 
+/// A name that a caller gave: still where it wrote it, or the kernel's copy.
+#[derive(Clone, Copy)]
+pub struct Name {
+    /// Where it stands.
+    pub address: u64,
+    /// In the kernel's memory.
+    pub in_kernel: bool,
+}
+
+impl Name {
+    /// A name in the caller's memory.
+    #[inline(always)]
+    pub fn of_caller(address: u64) -> Self {
+        Self { address, in_kernel: false }
+    }
+
+    /// Its first byte.
+    #[inline(always)]
+    fn first(self) -> Option<u8> {
+        if self.in_kernel { Some(kernel_at(self.address)) } else { user_at(self.address) }
+    }
+}
+
 /// Appends a name and the directory it is relative to; false when that directory is out of scope.
 #[inline(always)]
-pub fn name_below(sample: &mut Sample, dir: (u8, u64), name: u64, tags: (Tag, Tag)) -> bool {
-    if !base_of(sample, dir, user_at::<u8>(name) == Some(b'/'), tags.0) {
+pub fn name_below(sample: &mut Sample, dir: (u8, u64), name: Name, tags: (Tag, Tag)) -> bool {
+    if !base_of(sample, dir, name.first() == Some(b'/'), tags.0) {
         return false;
     }
-    sample.user_text(tags.1, name);
+    sample.given_text(tags.1, name.address, name.in_kernel);
     sample.add_flags(flag::FROM_ARGUMENT);
     true
 }

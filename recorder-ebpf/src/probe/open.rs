@@ -8,7 +8,7 @@ use recorder_common::sample::{TaskId, flag};
 use recorder_common::syscall::{NONE, SPEC_DEREF};
 use recorder_common::text::Tag;
 
-use super::named::name_below;
+use super::named::{Name, name_below};
 use super::{Call, exit_of, is_retry, pick};
 use crate::files::{self, FMODE_CREATED};
 use crate::maps::OFFSETS;
@@ -30,21 +30,29 @@ const EACCES: i64 = -13;
 /// Hook: `syscalls:sys_exit_open`, `openat`, `openat2`, `creat`, `open_by_handle_at`.
 #[tracepoint]
 pub fn open_exit(ctx: TracePointContext) -> u32 {
-    opened(&ctx);
+    exit_of(&ctx).and_then(|call| opened(&call));
     0
 }
 
-fn opened(ctx: &TracePointContext) -> Option<()> {
-    let call = exit_of(ctx)?;
+/// Reports the open of a system call that returns.
+#[inline(always)]
+pub fn opened(call: &Call) -> Option<()> {
     let arguments = task::arguments();
-    let flags = open_flags(&call, &arguments);
+    let flags = open_flags(call, &arguments);
     if call.returned >= 0 {
         if !may_change(flags) {
             return None;
         }
         return changed(task::file_of(task::current(), call.returned as u32), flags, 0, None);
     }
-    refused(&call, &arguments, flags)
+    let name = Name::of_caller(pick(&arguments, call.spec.name));
+    let opening = Opening {
+        dir: (call.spec.dir, pick(&arguments, call.spec.dir)),
+        name: (call.spec.name != NONE).then_some(name),
+        flags,
+        marks: 0,
+    };
+    refused(&opening, call.returned)
 }
 
 /// Flags of the open: an argument, the first field of `struct open_how`, or creat's fixed ones.
@@ -110,22 +118,33 @@ pub fn refused_kind(returned: i64, flags: u64) -> Option<Kind> {
     })
 }
 
+/// What an open asked for.
+pub struct Opening {
+    /// Position and value of the directory descriptor.
+    pub dir: (u8, u64),
+    /// Name, when there is one.
+    pub name: Option<Name>,
+    /// `O_*`.
+    pub flags: u64,
+    /// Bits of `recorder_common::sample::flag`.
+    pub marks: u64,
+}
+
 /// An open that failed is recorded when it wanted to change something, or when permission was refused.
 #[inline(always)]
-fn refused(call: &Call, arguments: &[u64; 6], flags: u64) -> Option<()> {
-    let kind = refused_kind(call.returned, flags)?;
+pub fn refused(opening: &Opening, returned: i64) -> Option<()> {
+    let kind = refused_kind(returned, opening.flags)?;
     let mut sample = Sample::begin(Class::Files, kind as u16)?;
-    sample.header().result = call.returned as i32;
-    sample.body().arg[3] = flags;
-    sample.add_flags(flag::OPEN);
-    if call.spec.name == NONE {
-        sample.add_flags(flag::UNRESOLVED);
-    } else {
-        let dir = (call.spec.dir, pick(arguments, call.spec.dir));
-        let name = pick(arguments, call.spec.name);
-        if !name_below(&mut sample, dir, name, (Tag::Base, Tag::Name)) {
-            sample.discard();
-            return None;
+    sample.header().result = returned as i32;
+    sample.body().arg[3] = opening.flags;
+    sample.add_flags(flag::OPEN | opening.marks);
+    match opening.name {
+        None => sample.add_flags(flag::UNRESOLVED),
+        Some(name) => {
+            if !name_below(&mut sample, opening.dir, name, (Tag::Base, Tag::Name)) {
+                sample.discard();
+                return None;
+            }
         }
     }
     sample.send(Urgency::Batch);

@@ -8,7 +8,7 @@ use recorder_common::sample::flag;
 use recorder_common::text::Tag;
 
 use crate::maps::OFFSETS;
-use crate::read::{kernel, offset};
+use crate::read::{kernel, kernel_bit, offset};
 use crate::sample::{Sample, Urgency};
 use crate::{files, task};
 
@@ -39,6 +39,11 @@ fn exec(task: u64, bprm: u64) -> Option<()> {
         kernel::<u32>(inode, &OFFSETS.inode_nlink) as u64,
     ];
     flag_setuid(&mut sample);
+    let gained = gained(&sample, bprm);
+    if gained != 0 {
+        sample.body().arg[2] = gained;
+        sample.add_flags(flag::SETUID);
+    }
     files::flag_memfd(exe, &mut sample);
     sample.walked(Tag::Exe, files::path_of(exe));
     sample.walked(Tag::Cwd, fs.wrapping_add(offset(&OFFSETS.fs_pwd)));
@@ -70,6 +75,21 @@ fn flag_setuid(sample: &mut Sample) {
     if user || group {
         sample.add_flags(flag::SETUID);
     }
+}
+
+/// Capabilities that the program's file gave: those permitted now, beside the ambient ones that were there before.
+/// Who is root already, or only runs on with two user ids, gains nothing by a file without them.
+#[inline(always)]
+fn gained(sample: &Sample, bprm: u64) -> u64 {
+    if !kernel_bit(bprm, &OFFSETS.bprm_secureexec_bit) {
+        return 0;
+    }
+    let is_setuid = sample.has_flags(flag::SETUID);
+    if sample.header().task.euid == 0 && !is_setuid {
+        return 0;
+    }
+    let cred: u64 = kernel(task::current(), &OFFSETS.task_cred);
+    kernel::<u64>(cred, &OFFSETS.cred_permitted) & !kernel::<u64>(cred, &OFFSETS.cred_ambient)
 }
 
 /// Hook: `tp_btf/sched_process_fork(parent, child)`. Threads are not recorded.

@@ -11,7 +11,7 @@ use recorder_common::text::Tag;
 
 use super::{exit_of, is_retry, pick};
 use crate::maps::{OFFSETS, WRITES, Written};
-use crate::read::kernel_at;
+use crate::read::{kernel, kernel_at, offset};
 use crate::sample::{Sample, Urgency, claim, count_loss, release};
 use crate::{atomic, files, task};
 
@@ -19,6 +19,9 @@ use crate::{atomic, files, task};
 pub const PROT_WRITE: u64 = 2;
 const MAP_SHARED: u64 = 1;
 const MAP_ANONYMOUS: u64 = 0x20;
+/// Superblock magic of proc.
+const PROC: u64 = 0x9fa0;
+const NR_WRITE: u64 = 1;
 /// Descriptors of a process that are looked at when it ends or closes a range.
 const DESCRIPTORS: u32 = 65_536;
 
@@ -52,9 +55,11 @@ pub fn wrote(file: u64, returned: i64, marks: u64, who: Option<&TaskId>) -> Opti
         return None;
     }
     let takes_commands = marks & flag::COMMAND != 0 && files::is_character(files::mode_of(inode));
-    let holds_data = files::holds_data(files::mode_of(inode)) || takes_commands;
-    if !holds_data || files::is_out_of_scope(inode) {
+    if !files::holds_data(files::mode_of(inode)) && !takes_commands {
         return None;
+    }
+    if files::is_out_of_scope(inode) {
+        return login_set(file, inode, returned);
     }
     if !failed {
         let (bytes, marks) = (returned as u64, marks as u32);
@@ -74,6 +79,27 @@ pub fn wrote(file: u64, returned: i64, marks: u64, who: Option<&TaskId>) -> Opti
     files::flag_memfd(file, &mut sample);
     sample.walked(Tag::Object, files::path_of(file));
     sample.send(Urgency::Batch);
+    Some(())
+}
+
+/// Reports a write to `/proc/self/loginuid`, by which a login program says who logged in; a task has no other way.
+#[inline(always)]
+fn login_set(file: u64, inode: u64, returned: i64) -> Option<()> {
+    let superblock: u64 = kernel(inode, &OFFSETS.inode_sb);
+    if kernel::<u64>(superblock, &OFFSETS.sb_magic) != PROC {
+        return None;
+    }
+    let dentry: u64 = kernel(files::path_of(file), &OFFSETS.path_dentry);
+    let name: u64 = kernel(dentry.wrapping_add(offset(&OFFSETS.dentry_name)), &OFFSETS.qstr_name);
+    if kernel_at::<[u8; 9]>(name) != *b"loginuid\0" {
+        return None;
+    }
+    let failed = returned < 0;
+    let class = if failed { Class::Files } else { Class::Critical };
+    let sample = Sample::begin(class, Kind::SessionId as u16)?;
+    sample.header().result = if failed { returned as i32 } else { 0 };
+    sample.body().arg[3] = NR_WRITE;
+    sample.send(if failed { Urgency::Soon } else { Urgency::Now });
     Some(())
 }
 
@@ -129,7 +155,7 @@ pub fn close_range_enter(ctx: TracePointContext) -> u32 {
 
 /// Reports an open file of which `going` references go now, when they are all there are.
 #[inline(always)]
-fn close(file: u64, going: u64) -> Option<()> {
+pub fn close(file: u64, going: u64) -> Option<()> {
     if file == 0 {
         return None;
     }
@@ -149,7 +175,16 @@ pub fn is_held_unseen(written: &Written) -> bool {
     written.mapped != 0 || written.marks as u64 & flag::IO_URING != 0
 }
 
-/// Reports what was written through an open file that is gone, or is about to go; `who` as for [`wrote`].
+/// Reports an open file that nobody holds any more, unless that was done.
+#[inline(always)]
+pub fn close_last(file: u64) -> Option<()> {
+    let known = WRITES.get_ptr_mut(file)?;
+    // SAFETY: a map value; a torn read of counters cannot happen on 64 bit.
+    let written = unsafe { *known };
+    summary(file, &written, None)
+}
+
+/// Reports what was written through an open file, and forgets it; `who` as for [`wrote`].
 #[inline(always)]
 pub fn summary(file: u64, written: &Written, who: Option<&TaskId>) -> Option<()> {
     let inode = files::inode_of(file);
@@ -264,21 +299,23 @@ pub fn mapped_writable(file: u64, bytes: u64, result: i32) -> Option<()> {
 /// Hook: `syscalls:sys_exit_mmap`: shared writable mappings of files, which change them without a write.
 #[tracepoint]
 pub fn mmap_exit(ctx: TracePointContext) -> u32 {
-    mapped(&ctx);
+    let [_, length, protection, flags, descriptor, _] = task::arguments();
+    if flags & MAP_ANONYMOUS == 0
+        && let Some(call) = exit_of(&ctx)
+    {
+        let file = task::file_of(task::current(), descriptor as u32);
+        mapped(file, length, (protection, flags), call.returned);
+    }
     0
 }
 
-fn mapped(ctx: &TracePointContext) -> Option<()> {
-    let call = exit_of(ctx)?;
-    let [_, length, protection, flags, descriptor, _] = task::arguments();
-    if flags & MAP_ANONYMOUS != 0 || is_retry(call.returned) {
+/// Reports a mapping that changes a file without a write; `returned` is its address or minus errno.
+#[inline(always)]
+pub fn mapped(file: u64, length: u64, (protection, flags): (u64, u64), returned: i64) -> Option<()> {
+    if file == 0 || flags & MAP_ANONYMOUS != 0 || is_retry(returned) {
         return None;
     }
-    let file = task::file_of(task::current(), descriptor as u32);
-    if file == 0 {
-        return None;
-    }
-    let failed = call.returned < 0 && call.returned > -4096;
+    let failed = returned < 0 && returned > -4096;
     if !failed && let Some(known) = WRITES.get_ptr_mut(file) {
         // SAFETY: a map value; a plain store of one word.
         unsafe { (*known).mapped = 1 };
@@ -286,5 +323,5 @@ fn mapped(ctx: &TracePointContext) -> Option<()> {
     if flags & MAP_SHARED == 0 || protection & PROT_WRITE == 0 {
         return None;
     }
-    mapped_writable(file, length, if failed { call.returned as i32 } else { 0 })
+    mapped_writable(file, length, if failed { returned as i32 } else { 0 })
 }

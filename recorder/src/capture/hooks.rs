@@ -87,6 +87,7 @@ pub fn hooks() -> Vec<Hook> {
             kind: Kind::FileWrite,
         },
         Hook { program: "process_exit", place: Place::Btf("sched_process_exit"), kind: Kind::Exit },
+        Hook { program: "module_load", place: Place::Btf("module_load"), kind: Kind::Module },
     ];
     for (program, name) in URING {
         hooks.push(Hook { program, place: Place::Btf(name), kind: Kind::FileWrite });

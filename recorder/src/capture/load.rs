@@ -3,17 +3,19 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope};
 use aya::programs::{Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use recorder_common::class::Class;
+use recorder_common::kind::Kind;
 use recorder_common::sample::Counters;
 
 use super::attached::{Attached, Link};
+use super::cost::{self, ProgramCost};
 use super::hooks::{Hook, Place, hooks};
 use super::report::{ProbeRow, State};
-use super::{CaptureError, offsets, syscalls};
+use super::{CaptureError, object_family, offsets, syscalls};
 
 /// The probes, compiled by the build script.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/recorder-ebpf"));
@@ -82,6 +84,12 @@ impl Capture {
         &self.rows
     }
 
+    /// What the verifier went through for each loaded program.
+    #[must_use]
+    pub fn costs(&self) -> Vec<ProgramCost> {
+        cost::of(&self.ebpf)
+    }
+
     /// Takes the ring of a class; each can be taken once.
     ///
     /// # Errors
@@ -135,6 +143,7 @@ fn check_tracefs() -> Result<(), CaptureError> {
 fn is_in_kernel(place: &Place) -> bool {
     let event = match place {
         Place::Btf(name) if name.starts_with("io_uring_") => Path::new("events/io_uring").join(name),
+        Place::Btf(name) if name.starts_with("module_") => Path::new("events/module").join(name),
         Place::Btf(name) => Path::new("events/sched").join(name),
         Place::Tracepoint(name) => Path::new("events/syscalls").join(name),
         Place::Pam { .. } => return true,
@@ -151,7 +160,7 @@ fn load_error(error: &aya::EbpfError) -> CaptureError {
 }
 
 /// An error with its causes on one line, without a verifier's log.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = String::new();
     let mut next = Some(error);
     while let Some(error) = next {
@@ -185,34 +194,60 @@ fn attach_all(ebpf: &mut Ebpf, attached: &mut Attached) -> Result<Vec<ProbeRow>,
         path: PathBuf::from(offsets::VMLINUX),
         why: error.to_string(),
     })?;
+    let mut rows = Vec::new();
+    let (first, rest): (Vec<_>, Vec<_>) =
+        hooks().into_iter().partition(|hook| matches!(hook.place, Place::Btf(_)));
+    attach_hooks(ebpf, &first, (attached, &mut rows), &btf)?;
+    let kinds = object_family::attach(ebpf, (attached, &mut rows), &btf);
+    tell_kinds(ebpf, &kinds)
+        .map_err(|error| CaptureError::Map { name: "OBJECT_KINDS", why: chain(&error) })?;
+    let is_served = |hook: &Hook| matches!(hook.place, Place::Tracepoint(_)) && kinds.contains(&hook.kind);
+    let rest: Vec<_> = rest.into_iter().filter(|hook| !is_served(hook)).collect();
+    attach_hooks(ebpf, &rest, (attached, &mut rows), &btf)?;
+    Ok(rows)
+}
+
+/// Lets the probes of io_uring know what the object family tells already.
+fn tell_kinds(ebpf: &mut Ebpf, kinds: &[Kind]) -> Result<(), MapError> {
+    let bits = kinds.iter().fold(0_u64, |bits, kind| bits | 1_u64.checked_shl(*kind as u32).unwrap_or(0));
+    let Some(map) = ebpf.map_mut("OBJECT_KINDS") else { return Ok(()) };
+    Array::try_from(map)?.set(0, bits, 0)
+}
+
+/// Attaches each hook that the running kernel has.
+fn attach_hooks(
+    ebpf: &mut Ebpf,
+    hooks: &[Hook],
+    (attached, rows): (&mut Attached, &mut Vec<ProbeRow>),
+    btf: &Btf,
+) -> Result<(), CaptureError> {
     let libpam = LIBPAM.iter().map(Path::new).find(|path| path.exists());
     let mut loaded = HashMap::new();
-    let mut rows = Vec::new();
-    for hook in hooks() {
+    for hook in hooks {
         if !is_in_kernel(&hook.place) {
             let why = "this kernel has no such call or tracepoint".to_owned();
-            rows.push(ProbeRow::new(&hook, State::Absent, Some(why)));
+            rows.push(ProbeRow::new(hook, State::Absent, Some(why)));
             continue;
         }
         let outcome = match loaded.get(hook.program) {
             Some(outcome) => Result::clone(outcome),
             None => {
-                let outcome = load_program(ebpf, &hook, &btf);
+                let outcome = load_program(ebpf, hook, btf);
                 loaded.insert(hook.program, outcome.clone());
                 outcome
             }
         };
-        let outcome = outcome.and_then(|()| attach(ebpf, &hook, libpam));
+        let outcome = outcome.and_then(|()| attach(ebpf, hook, libpam));
         match outcome {
             Ok(link) => {
                 attached.push(link);
-                rows.push(ProbeRow::new(&hook, State::Attached, None));
+                rows.push(ProbeRow::new(hook, State::Attached, None));
             }
-            Err(why) if hook.is_essential() => return Err(essential(&hook, why)),
-            Err(why) => rows.push(ProbeRow::new(&hook, State::Missing, Some(why))),
+            Err(why) if hook.is_essential() => return Err(essential(hook, why)),
+            Err(why) => rows.push(ProbeRow::new(hook, State::Missing, Some(why))),
         }
     }
-    Ok(rows)
+    Ok(())
 }
 
 fn essential(hook: &Hook, why: String) -> CaptureError {

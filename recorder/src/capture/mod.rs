@@ -3,9 +3,12 @@
 //! What comes out is batches of samples in time order, and losses; what they mean is `event`'s business.
 
 pub mod attached;
+pub mod cost;
 pub mod hooks;
 pub mod load;
 pub mod loss;
+mod object_family;
+pub mod objects;
 pub mod offsets;
 pub mod report;
 pub mod ring;
@@ -13,6 +16,7 @@ pub mod syscalls;
 
 use std::path::PathBuf;
 
+pub use cost::ProgramCost;
 pub use load::{Capture, Sizes};
 pub use report::{ProbeRow, State, probe_report};
 

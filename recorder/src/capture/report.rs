@@ -1,5 +1,6 @@
 //! What is attached, where, and what is missing and why: the answer of `recorder probe`.
 
+use recorder_common::kind::Kind;
 use serde::Serialize;
 
 use super::hooks::Hook;
@@ -13,6 +14,8 @@ pub enum State {
     Attached,
     /// This kernel has no such call, so nobody can make it.
     Absent,
+    /// Not in place, but hooks of another family serve the kind; `why` says what refused this one.
+    Replaced,
     /// Not in place; `why` says the reason.
     Missing,
 }
@@ -24,7 +27,7 @@ pub struct ProbeRow {
     pub event: &'static str,
     /// Where it is attached, as people write it.
     pub hook: String,
-    /// Attach family: `syscall`, `common`, `pam`, or `field`.
+    /// Attach family: `object`, `syscall`, `common`, `pam`, or `field`.
     pub family: &'static str,
     /// Whether it delivers.
     pub state: State,
@@ -40,6 +43,10 @@ impl ProbeRow {
             super::hooks::Place::Pam { .. } => "pam",
         };
         Self { event: hook.kind.name(), hook: hook.name(), family, state, why }
+    }
+
+    pub(super) fn object(kind: Option<Kind>, hook: String, state: State, why: Option<String>) -> Self {
+        Self { event: kind.map_or("", Kind::name), hook, family: "object", state, why }
     }
 
     pub(super) fn absent_field(field: &str) -> Self {

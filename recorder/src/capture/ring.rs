@@ -15,6 +15,8 @@ use super::{Capture, CaptureError};
 
 /// How long a probe may take between its time stamp and its sample, with a preemption in between.
 const HOLD_NS: u64 = 1_000_000;
+/// Bytes of a batch after which no more is read: probes can be faster than this, and memory has an end.
+const BATCH_MAX: usize = 32 << 20;
 /// Where `Header::mono` stands in a sample.
 const MONO: std::ops::Range<usize> = 24..32;
 
@@ -75,6 +77,8 @@ pub struct Reader {
     counters: PerCpuArray<MapData, Counters>,
     batch: Batch,
     spare: Batch,
+    /// The last batch ended before the rings were empty.
+    is_behind: bool,
 }
 
 impl Reader {
@@ -90,7 +94,14 @@ impl Reader {
             let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
             epoll::add(&epoll, ring, epoll::EventData::new_u64(0), flags).map_err(std::io::Error::from)?;
         }
-        Ok(Self { rings, epoll, counters, batch: Batch::default(), spare: Batch::default() })
+        Ok(Self {
+            rings,
+            epoll,
+            counters,
+            batch: Batch::default(),
+            spare: Batch::default(),
+            is_behind: false,
+        })
     }
 
     /// Waits until a ring wakes the reader or `timeout_ms` have passed, then reads what is there.
@@ -99,8 +110,9 @@ impl Reader {
     /// When waiting fails.
     pub fn next_batch(&mut self, timeout_ms: u32) -> Result<&Batch, CaptureError> {
         self.keep_held_back();
-        let patience = if self.batch.places.is_empty() { timeout_ms } else { 1 };
-        self.wait(patience)?;
+        if !self.is_behind {
+            self.wait(if self.batch.places.is_empty() { timeout_ms } else { 1 })?;
+        }
         let limit = boot_ns().saturating_sub(HOLD_NS);
         self.drain();
         self.batch.sort(limit);
@@ -115,6 +127,12 @@ impl Reader {
         self.drain();
         self.batch.sort(until);
         &self.batch
+    }
+
+    /// Throws away what is in the rings, so that there is room; what comes from then on may stay in them.
+    pub fn discard(&mut self) {
+        self.drain();
+        self.batch = Batch::default();
     }
 
     /// What each CPU counted, by class.
@@ -151,10 +169,15 @@ impl Reader {
     }
 
     fn drain(&mut self) {
+        self.is_behind = false;
         for ring in &mut self.rings {
             while let Some(item) = ring.next() {
                 if item.len() <= SAMPLE_MAX {
                     self.batch.push(&item);
+                }
+                if self.batch.bytes.len() >= BATCH_MAX {
+                    self.is_behind = true;
+                    break;
                 }
             }
         }

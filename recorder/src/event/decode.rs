@@ -2,6 +2,7 @@
 //! `recorder_common::sample` describes is refused, and the error names the offset and the field.
 
 mod file;
+mod system;
 
 use std::borrow::Cow;
 
@@ -271,6 +272,18 @@ fn with_body<'a>(
         | Kind::Mount
         | Kind::Unmount
         | Kind::FileDenied => Body::File(file::body(&mut event, numbers, texts)),
+        Kind::Credential => Body::Credential(Box::new(system::credential(&mut event, numbers, texts)?)),
+        Kind::SessionId
+        | Kind::Module
+        | Kind::Bpf
+        | Kind::Ptrace
+        | Kind::Clock
+        | Kind::Hostname
+        | Kind::Reboot
+        | Kind::Swap
+        | Kind::Kexec
+        | Kind::Namespace
+        | Kind::Syscall => Body::System(Box::new(system::body(&mut event, numbers, texts)?)),
         Kind::Login
         | Kind::Logout
         | Kind::AuthOk
@@ -305,7 +318,8 @@ fn exec<'a>(event: &mut Event<'a>, numbers: &Numbers, texts: &Texts<'a>) -> Exec
     if let Some(task) = &mut event.task {
         task.exe = exe;
     }
-    Exec { argv, argc, redacted: Vec::new(), cwd, file, interp, inode: numbers.inode }
+    let caps_gained = if event.errno == 0 { numbers.value(2) } else { 0 };
+    Exec { argv, argc, redacted: Vec::new(), cwd, file, interp, inode: numbers.inode, caps_gained }
 }
 
 /// Marks an event with a text that was cut, or that the kernel itself could read and the probe could not.

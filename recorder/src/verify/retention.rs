@@ -76,8 +76,11 @@ fn ended(segment: &Segment<'_>, next: Option<&SegmentHeader>) -> Option<i64> {
     Some(header.created.max(seal).max(next.map_or(i64::MIN, |next| next.created)))
 }
 
+/// The header that was made behind a segment; none when that is missing.
 fn next_header<'s>(segments: &'s [Segment<'_>], index: usize) -> Option<&'s SegmentHeader> {
-    segments.get(index + 1)?.header.as_ref()
+    let number = segments.get(index)?.header.as_ref()?.segment_no;
+    let next = segments.get(index + 1)?.header.as_ref()?;
+    (number.checked_add(1) == Some(next.segment_no)).then_some(next)
 }
 
 /// Checks each removal against the limits that were in force by its own event, and against `keep_age`, a limit from

@@ -119,6 +119,8 @@ pub enum ProbeState {
     Attached,
     /// This kernel has nothing of the kind, so nothing is missed.
     Absent,
+    /// It is not there, but hooks of another family give the same events; `why` tells the reason.
+    Replaced,
     /// It is not there; `why` tells the reason.
     Missing,
 }
@@ -144,6 +146,7 @@ impl From<&crate::capture::ProbeRow> for Probe {
         let state = match row.state {
             crate::capture::State::Attached => ProbeState::Attached,
             crate::capture::State::Absent => ProbeState::Absent,
+            crate::capture::State::Replaced => ProbeState::Replaced,
             crate::capture::State::Missing => ProbeState::Missing,
         };
         Self {
