@@ -7,15 +7,15 @@ pub const ABSENT: u32 = u32::MAX;
 /// Declares the offsets struct and the list of where each field is looked up, so that the two can't differ.
 macro_rules! offsets {
     ($($field:ident = $lookup:literal,)*) => {
-        /// Byte offsets (bit offsets where the lookup ends so) and positions; [`ABSENT`] where the kernel lacks the field
-        /// or the function.
+        /// Byte offsets (bit offsets where the lookup ends so), positions, and values of enumerators; [`ABSENT`] where the
+        /// kernel lacks it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(C)]
         pub struct Offsets { $(#[doc = $lookup] pub $field: u32,)* }
 
         impl Offsets {
             /// Where each is looked up, in the order of the struct: `struct.member` is the offset of a field,
-            /// `function(argument)` the position of an argument.
+            /// `function(argument)` the position of an argument, a name alone an enumerator of an enum without a name.
             pub const LOOKUPS: &'static [&'static str] = &[$($lookup),*];
             /// Number of offsets.
             pub const COUNT: usize = Self::LOOKUPS.len();
@@ -45,7 +45,10 @@ offsets! {
     task_files = "task_struct.files",
     task_exit_code = "task_struct.exit_code",
     task_signal = "task_struct.signal",
+    task_comm = "task_struct.comm",
     signal_live = "signal_struct.live",
+    signal_flags = "signal_struct.flags",
+    signal_code = "signal_struct.group_exit_code",
     cred_uid = "cred.uid",
     cred_gid = "cred.gid",
     cred_euid = "cred.euid",
@@ -138,6 +141,56 @@ offsets! {
     bprm_interp = "linux_binprm.interp",
     bprm_secureexec_bit = "linux_binprm.secureexec:bit",
     bprm_argc = "linux_binprm.argc",
+    req_file = "io_kiocb.file",
+    req_cmd = "io_kiocb.cmd",
+    req_opcode = "io_kiocb.opcode",
+    req_flags = "io_kiocb.flags",
+    req_has_creds = "REQ_F_CREDS_BIT",
+    req_cqe = "io_kiocb.cqe",
+    req_ring = "io_kiocb.ctx",
+    req_creds = "io_kiocb.creds",
+    req_data = "io_kiocb.async_data",
+    cqe_tag = "io_cqe.user_data",
+    cqe_fd = "io_cqe.fd",
+    open_dir = "io_open.dfd",
+    open_slot = "io_open.file_slot",
+    open_name = "io_open.filename",
+    open_how = "io_open.how",
+    unlink_dir = "io_unlink.dfd",
+    unlink_flags = "io_unlink.flags",
+    unlink_name = "io_unlink.filename",
+    rename_dir = "io_rename.old_dfd",
+    rename_dir_to = "io_rename.new_dfd",
+    rename_name = "io_rename.oldpath",
+    rename_name_to = "io_rename.newpath",
+    rename_flags = "io_rename.flags",
+    mkdir_dir = "io_mkdir.dfd",
+    mkdir_mode = "io_mkdir.mode",
+    mkdir_name = "io_mkdir.filename",
+    link_dir = "io_link.old_dfd",
+    link_dir_to = "io_link.new_dfd",
+    link_name = "io_link.oldpath",
+    link_name_to = "io_link.newpath",
+    link_flags = "io_link.flags",
+    xattr_call = "io_xattr.ctx",
+    xattr_path = "io_xattr.filename",
+    xattr_name = "xattr_ctx.kname",
+    xattr_name_new = "kernel_xattr_ctx.kname",
+    rw_length = "io_rw.len",
+    sync_length = "io_sync.len",
+    sync_mode = "io_sync.mode",
+    splice_length = "io_splice.len",
+    ftrunc_length = "io_ftrunc.len",
+    close_fd = "io_close.fd",
+    close_slot = "io_close.file_slot",
+    command = "io_uring_cmd.cmd_op",
+    bind_length = "io_bind.addr_len",
+    message_address = "io_async_msghdr.addr",
+    ring_table = "io_ring_ctx.file_table",
+    table_files = "io_file_table.files",
+    table_data = "io_file_table.data",
+    data_nodes = "io_rsrc_data.nodes",
+    node_file = "io_rsrc_node.file_ptr",
     pt_regs_di = "pt_regs.di",
     pt_regs_si = "pt_regs.si",
     pt_regs_dx = "pt_regs.dx",

@@ -188,8 +188,13 @@ pub mod flag {
     /// Told at the beginning of a call that does not return when it succeeds.
     pub const ATTEMPT: u64 = 1 << 19;
 
+    /// Asked for, and the outcome is not known: no completion was seen, or can be.
+    pub const UNCONFIRMED: u64 = 1 << 24;
+    /// A command to the driver of a device: what it changes is not known.
+    pub const COMMAND: u64 = 1 << 25;
+
     /// Every flag with its word in the `flags` field, in output order.
-    pub const WORDS: [(u64, &str); 20] = [
+    pub const WORDS: [(u64, &str); 22] = [
         (CUT, "cut"),
         (UNRESOLVED, "unresolved"),
         (DELETED, "deleted"),
@@ -210,6 +215,8 @@ pub mod flag {
         (REDACTED, "redacted"),
         (IO_SUBMIT, "io_submit"),
         (ATTEMPT, "attempt"),
+        (UNCONFIRMED, "unconfirmed"),
+        (COMMAND, "command"),
     ];
 }
 

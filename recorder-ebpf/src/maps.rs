@@ -1,10 +1,10 @@
 //! Every map: rings by class, counters, scratch space, the syscall table, and the state of written files.
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{HashMap, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use recorder_common::class::Class;
 use recorder_common::offsets::Offsets;
-use recorder_common::sample::{Counters, Creds};
+use recorder_common::sample::{Counters, Creds, TaskId};
 use recorder_common::syscall::{SYSCALLS, Spec, UNHOOKED};
 
 /// exec, fork, exit, logins, mounts, credentials, the kernel itself. The daemon sets the real sizes at load.
@@ -31,6 +31,21 @@ pub static PROTECTED: LruHashMap<u64, Protected> = LruHashMap::with_max_entries(
 /// The newest inode of the queues' file system when a thread called mq_open: its address and number.
 #[map]
 pub static QUEUES: LruHashMap<u64, [u64; 2]> = LruHashMap::with_max_entries(1024, 0);
+/// Requests of io_uring that are told at their completion, by address.
+#[map]
+pub static REQUESTS: HashMap<u64, Request> = HashMap::with_max_entries(4096, 0);
+/// Kinds that the object family tells, one bit each, whoever asked: only what is left is told from io_uring itself.
+#[map]
+pub static OBJECT_KINDS: Array<u64> = Array::with_max_entries(1, 0);
+/// Names in those of them that have names.
+#[map]
+pub static NAMES: HashMap<u64, Names> = HashMap::with_max_entries(1024, 0);
+/// Requests that were told already, because the program does not want to hear of their success, with their names.
+#[map]
+pub static QUIET: LruHashMap<u64, Asked> = LruHashMap::with_max_entries(64, 0);
+/// Open files by their ring and its slot, for those that were opened into a slot.
+#[map]
+pub static SLOT_FILES: LruHashMap<[u64; 2], u64> = LruHashMap::with_max_entries(4096, 0);
 /// Calls of the object family that have not returned, by thread.
 #[map]
 pub static PENDING: HashMap<u64, Pending> = HashMap::with_max_entries(8192, 0);
@@ -135,4 +150,49 @@ pub struct PamKey {
     pub thread: u64,
     /// `recorder_common::sample::pam` call.
     pub call: u64,
+}
+
+/// Longest name with its NUL (`PATH_MAX`).
+pub const NAME_ROOM: usize = 4096;
+
+/// A request of io_uring from its submission to its completion, which another thread may see.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Request {
+    /// Who asked.
+    pub task: TaskId,
+    /// The ring, and what the program calls the request: all that an overflow of its completions tells.
+    pub ring: u64,
+    /// See `ring`.
+    pub tag: u64,
+    /// The open file that it lets go or writes to, when that is known at the submission.
+    pub file: u64,
+    /// As in `recorder_common::sample::Body`.
+    pub arg: [u64; 4],
+    /// Directories that the names are relative to.
+    pub dir: [i32; 2],
+    /// `IORING_OP_*`.
+    pub operation: u32,
+    /// Bits of the names that could not be read.
+    pub faults: u32,
+}
+
+/// Names of a request, each ended by NUL.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Names {
+    /// The first.
+    pub first: [u8; NAME_ROOM],
+    /// The second; content of a link; name of an attribute.
+    pub second: [u8; NAME_ROOM],
+}
+
+/// A request with its names.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Asked {
+    /// What is asked for.
+    pub request: Request,
+    /// Its names.
+    pub names: Names,
 }

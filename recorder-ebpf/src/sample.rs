@@ -10,7 +10,7 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::maps::RingBuf;
 use recorder_common::class::Class;
-use recorder_common::sample::{Body, FIXED, Header, SAMPLE_MAX};
+use recorder_common::sample::{Body, FIXED, Header, SAMPLE_MAX, TaskId};
 use recorder_common::text::{TEXT_CUT, TEXT_FAULT, TEXT_HEADER, TEXT_MAX, Tag};
 
 use crate::maps::{BUSY, COUNTERS, CRITICAL, FILES, SCRATCH, SLOTS};
@@ -94,6 +94,16 @@ impl Sample {
         header.mono = unsafe { bpf_ktime_get_boot_ns() };
         task::identity(task::current(), &mut header.task);
         *sample.body() = Body { ino: 0, arg: [0; 4], dev: 0, mode: 0, owner: 0, group: 0 };
+        Some(sample)
+    }
+
+    /// As [`Self::begin`], for somebody else than the current task when `who` says so.
+    #[inline(always)]
+    pub fn begin_for(class: Class, kind: u16, who: Option<&TaskId>) -> Option<Self> {
+        let sample = Self::begin(class, kind)?;
+        if let Some(who) = who {
+            sample.header().task = *who;
+        }
         Some(sample)
     }
 
@@ -182,6 +192,14 @@ impl Sample {
         // SAFETY: `to` has room for TEXT_MAX bytes; the helper checks the source.
         let length = unsafe { bpf_probe_read_kernel_str(to.cast(), NAME_MAX, address as *const _) };
         self.finish_string(tag, length);
+    }
+
+    /// Appends a string that could not be read.
+    #[inline(always)]
+    pub fn unreadable(&mut self, tag: Tag) {
+        if self.text_place().is_some() {
+            self.finish_text(tag, TEXT_FAULT, 0);
+        }
     }
 
     /// Appends `length` bytes of the current task's memory, at most [`TEXT_MAX`] of them.

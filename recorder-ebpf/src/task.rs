@@ -7,6 +7,9 @@ use recorder_common::sample::{COMM_LEN, TaskId};
 use crate::maps::OFFSETS;
 use crate::read::{has, kernel, kernel_at, offset, typed, typed_inside};
 
+/// A thread of the kernel's in a process, for io_uring (`include/linux/sched.h`).
+const PF_IO_WORKER: u32 = 0x10;
+
 /// Address of the current `task_struct`.
 #[inline(always)]
 pub fn current() -> u64 {
@@ -27,7 +30,8 @@ pub fn start_of(task: u64) -> u64 {
     kernel(leader, &OFFSETS.task_start_boottime)
 }
 
-/// Everything that each event says about the current task, which `task` must be.
+/// Everything that each event says about the current task, which `task` must be. A thread that the kernel gave a process
+/// to work off its requests is called as the process is.
 #[inline(always)]
 pub fn identity(task: u64, id: &mut TaskId) {
     let pid_tgid = bpf_get_current_pid_tgid();
@@ -51,7 +55,20 @@ pub fn identity(task: u64, id: &mut TaskId) {
     id.mntns = mount_namespace(task);
     id.pidns = pid_namespace(task);
     id.reserved = 0;
-    id.comm = bpf_get_current_comm().unwrap_or([0; COMM_LEN]);
+    id.comm = if typed::<u32>(task, &OFFSETS.task_flags) & PF_IO_WORKER != 0 {
+        kernel(leader, &OFFSETS.task_comm)
+    } else {
+        bpf_get_current_comm().unwrap_or([0; COMM_LEN])
+    };
+}
+
+/// Takes the ids of other credentials.
+#[inline(always)]
+pub fn set_ids(cred: u64, id: &mut TaskId) {
+    id.uid = kernel(cred, &OFFSETS.cred_uid);
+    id.euid = kernel(cred, &OFFSETS.cred_euid);
+    id.gid = kernel(cred, &OFFSETS.cred_gid);
+    id.egid = kernel(cred, &OFFSETS.cred_egid);
 }
 
 /// An audit id; unset where the kernel is built without audit.

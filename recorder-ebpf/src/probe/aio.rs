@@ -90,7 +90,7 @@ unsafe extern "C" fn request(index: u32, context: *mut *mut u8) -> i64 {
     };
     let file = task::file_of(task::current(), request.descriptor);
     let returned = if returned < 0 { returned } else { bytes as i64 & i64::MAX };
-    wrote(file, returned, marks | flag::IO_SUBMIT);
+    wrote(file, returned, marks | flag::IO_SUBMIT, None);
     0
 }
 

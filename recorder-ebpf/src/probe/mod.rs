@@ -18,6 +18,7 @@ mod ptrace;
 mod queue;
 mod reboot;
 mod system;
+mod uring;
 mod write;
 
 use aya_ebpf::EbpfContext;
@@ -40,12 +41,6 @@ pub struct Call {
 }
 
 impl Call {
-    /// The call as it was asked for.
-    #[inline(always)]
-    pub fn asked(&self) -> Asked {
-        Asked { spec: self.spec, arguments: task::arguments(), in_kernel: false, marks: 0 }
-    }
-
     /// 0, or minus errno.
     #[inline(always)]
     pub fn result(&self) -> i32 {

@@ -18,12 +18,12 @@ use crate::sample::{Sample, Urgency};
 use crate::{files, task};
 
 /// `AT_FDCWD`: relative to the working directory.
-const AT_FDCWD: i32 = -100;
+pub const AT_FDCWD: i32 = -100;
 const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
-const AT_REMOVEDIR: u64 = 0x200;
-const AT_SYMLINK_FOLLOW: u64 = 0x400;
-const AT_EMPTY_PATH: u64 = 0x1000;
-const RENAME_EXCHANGE: u64 = 2;
+pub const AT_REMOVEDIR: u64 = 0x200;
+pub const AT_SYMLINK_FOLLOW: u64 = 0x400;
+pub const AT_EMPTY_PATH: u64 = 0x1000;
+pub const RENAME_EXCHANGE: u64 = 2;
 
 /// `FS_IOC_SETFLAGS`, its 32-bit form, and `FS_IOC_FSSETXATTR` (`include/uapi/linux/fs.h`).
 const SET_FLAGS: [u64; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
@@ -181,7 +181,12 @@ fn object(sample: &mut Sample, asked: &Asked) -> bool {
 /// Appends the file behind a descriptor; false when it is out of scope.
 #[inline(always)]
 fn described(sample: &mut Sample, descriptor: u32) -> bool {
-    let file = task::file_of(task::current(), descriptor);
+    described_file(sample, task::file_of(task::current(), descriptor))
+}
+
+/// Appends an open file; false when it is out of scope.
+#[inline(always)]
+pub fn described_file(sample: &mut Sample, file: u64) -> bool {
     if file == 0 {
         sample.add_flags(flag::UNRESOLVED);
         return true;

@@ -4,7 +4,7 @@ use aya_ebpf::macros::tracepoint;
 use aya_ebpf::programs::TracePointContext;
 use recorder_common::class::Class;
 use recorder_common::kind::Kind;
-use recorder_common::sample::flag;
+use recorder_common::sample::{TaskId, flag};
 use recorder_common::syscall::{NONE, SPEC_DEREF};
 use recorder_common::text::Tag;
 
@@ -19,7 +19,8 @@ use crate::task;
 const O_ACCMODE: u64 = 3;
 /// Make it when it is not there.
 pub const O_CREAT: u64 = 0o100;
-const O_TRUNC: u64 = 0o1000;
+/// Empty it.
+pub const O_TRUNC: u64 = 0o1000;
 const O_PATH: u64 = 0o10_000_000;
 /// The bit that tells `O_TMPFILE` from `O_DIRECTORY`.
 const O_TMPFILE: u64 = 0o20_000_000;
@@ -42,7 +43,7 @@ pub fn opened(call: &Call) -> Option<()> {
         if !may_change(flags) {
             return None;
         }
-        return changed(task::file_of(task::current(), call.returned as u32), flags, 0);
+        return changed(task::file_of(task::current(), call.returned as u32), flags, 0, None);
     }
     let name = Name::of_caller(pick(&arguments, call.spec.name));
     let opening = Opening {
@@ -64,15 +65,16 @@ fn open_flags(call: &Call, arguments: &[u64; 6]) -> u64 {
     if call.spec.flags & SPEC_DEREF != 0 { user_at(value).unwrap_or(0) } else { value & 0xffff_ffff }
 }
 
-/// Whether an open with these flags can have made or cut a file.
+/// Whether an open with these flags can create or truncate.
 #[inline(always)]
 pub fn may_change(flags: u64) -> bool {
     flags & (O_CREAT | O_TRUNC | O_TMPFILE) != 0 && flags & O_PATH == 0
 }
 
-/// An open that succeeded is recorded when it created or truncated.
+/// An open that succeeded is recorded when it created or truncated. `marks` are further flags of the event, `who` is
+/// the opener when it is not the current task.
 #[inline(always)]
-pub fn changed(file: u64, flags: u64, marks: u64) -> Option<()> {
+pub fn changed(file: u64, flags: u64, marks: u64, who: Option<&TaskId>) -> Option<()> {
     let unnamed = flags & O_TMPFILE != 0;
     let created = unnamed || kernel::<u32>(file, &OFFSETS.file_mode) & FMODE_CREATED != 0;
     if !created && flags & O_TRUNC == 0 {
@@ -83,7 +85,7 @@ pub fn changed(file: u64, flags: u64, marks: u64) -> Option<()> {
         return None;
     }
     let kind = if created { Kind::FileCreate } else { Kind::FileTruncate };
-    let mut sample = Sample::begin(Class::Files, kind as u16)?;
+    let mut sample = Sample::begin_for(Class::Files, kind as u16, who)?;
     let body = sample.body();
     files::identify(inode, body);
     body.arg[3] = flags;

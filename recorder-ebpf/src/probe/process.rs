@@ -12,6 +12,9 @@ use crate::read::{kernel, kernel_bit, offset};
 use crate::sample::{Sample, Urgency};
 use crate::{files, task};
 
+/// The threads of a process end together (`include/linux/sched/signal.h`).
+const SIGNAL_GROUP_EXIT: u32 = 4;
+
 /// Hook: `tp_btf/sched_process_exec(task, old_pid, bprm)`; fires after the point of no return.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
@@ -122,7 +125,17 @@ fn exit(task: u64) -> Option<()> {
     }
     super::write::close_all(task, &OFFSETS.fdt_open_fds, 0, u32::MAX);
     let sample = Sample::begin(Class::Critical, Kind::Exit as u16)?;
-    sample.body().arg[0] = kernel::<u32>(task, &OFFSETS.task_exit_code) as u64;
+    sample.body().arg[0] = exit_code(task, signal) as u64;
     sample.send(Urgency::Batch);
     Some(())
+}
+
+/// What the parent will be told. The last thread need not be the one that knows: it may be the kernel's own.
+#[inline(always)]
+fn exit_code(task: u64, signal: u64) -> u32 {
+    if kernel::<u32>(signal, &OFFSETS.signal_flags) & SIGNAL_GROUP_EXIT != 0 {
+        return kernel(signal, &OFFSETS.signal_code);
+    }
+    let leader: u64 = kernel(task, &OFFSETS.task_group_leader);
+    kernel(leader, &OFFSETS.task_exit_code)
 }

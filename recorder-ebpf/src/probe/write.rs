@@ -6,7 +6,7 @@ use aya_ebpf::macros::tracepoint;
 use aya_ebpf::programs::TracePointContext;
 use recorder_common::class::Class;
 use recorder_common::kind::Kind;
-use recorder_common::sample::flag;
+use recorder_common::sample::{TaskId, flag};
 use recorder_common::text::Tag;
 
 use super::{exit_of, is_retry, pick};
@@ -39,13 +39,13 @@ fn written(ctx: &TracePointContext) -> Option<()> {
         return None;
     }
     let file = task::file_of(task::current(), pick(&task::arguments(), call.spec.fd) as u32);
-    wrote(file, call.returned, 0)
+    wrote(file, call.returned, 0, None)
 }
 
 /// Reports the first write through an open file, and every one that failed; adds the others up. `returned` is bytes
-/// or minus errno, `marks` are flags of the event and of the summary.
+/// or minus errno, `marks` are flags of the event and of the summary, `who` is the writer when it is not the current task.
 #[inline(always)]
-pub fn wrote(file: u64, returned: i64, marks: u64) -> Option<()> {
+pub fn wrote(file: u64, returned: i64, marks: u64, who: Option<&TaskId>) -> Option<()> {
     if file == 0 {
         return None;
     }
@@ -54,7 +54,8 @@ pub fn wrote(file: u64, returned: i64, marks: u64) -> Option<()> {
     if !failed && add(file, inode, returned as u64, marks) {
         return None;
     }
-    if !files::holds_data(files::mode_of(inode)) {
+    let takes_commands = marks & flag::COMMAND != 0 && files::is_character(files::mode_of(inode));
+    if !files::holds_data(files::mode_of(inode)) && !takes_commands {
         return None;
     }
     if files::is_out_of_scope(inode) {
@@ -65,7 +66,7 @@ pub fn wrote(file: u64, returned: i64, marks: u64) -> Option<()> {
         let first = Written { bytes, calls: 1, inode, closer: 0, seen: 0, mapped: 0, marks };
         let _ = WRITES.insert(file, first, 0);
     }
-    let mut sample = Sample::begin(Class::Files, Kind::FileWrite as u16)?;
+    let mut sample = Sample::begin_for(Class::Files, Kind::FileWrite as u16, who)?;
     let body = sample.body();
     files::identify(inode, body);
     if failed {
@@ -161,10 +162,17 @@ pub fn close(file: u64, going: u64) -> Option<()> {
     let known = WRITES.get_ptr_mut(file)?;
     // SAFETY: a map value; a torn read of counters cannot happen on 64 bit.
     let written = unsafe { *known };
-    if files::references(file) > going && written.mapped == 0 {
+    if files::references(file) > going && !is_held_unseen(&written) {
         return None;
     }
-    summarize(file, &written)
+    summary(file, &written, None)
+}
+
+/// Whether the count of references says nothing at a close: a mapping holds the file, or a ring, which lets go of a file
+/// some time after the request.
+#[inline(always)]
+pub fn is_held_unseen(written: &Written) -> bool {
+    written.mapped != 0 || written.marks as u64 & flag::IO_URING != 0
 }
 
 /// Reports an open file that nobody holds any more, unless that was done.
@@ -173,18 +181,18 @@ pub fn close_last(file: u64) -> Option<()> {
     let known = WRITES.get_ptr_mut(file)?;
     // SAFETY: a map value; a torn read of counters cannot happen on 64 bit.
     let written = unsafe { *known };
-    summarize(file, &written)
+    summary(file, &written, None)
 }
 
-/// Reports what was written through an open file, and forgets it.
+/// Reports what was written through an open file, and forgets it; `who` as for [`wrote`].
 #[inline(always)]
-fn summarize(file: u64, written: &Written) -> Option<()> {
+pub fn summary(file: u64, written: &Written, who: Option<&TaskId>) -> Option<()> {
     let inode = files::inode_of(file);
     let _ = WRITES.remove(file);
     if inode != written.inode {
         return None;
     }
-    let mut sample = Sample::begin(Class::Files, Kind::FileWrite as u16)?;
+    let mut sample = Sample::begin_for(Class::Files, Kind::FileWrite as u16, who)?;
     let body = sample.body();
     files::identify(inode, body);
     body.arg[0] = written.bytes;

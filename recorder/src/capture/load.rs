@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope};
 use aya::programs::{Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use recorder_common::class::Class;
+use recorder_common::kind::Kind;
 use recorder_common::sample::Counters;
 
 use super::attached::{Attached, Link};
@@ -141,6 +142,7 @@ fn check_tracefs() -> Result<(), CaptureError> {
 /// Whether the running kernel has the place at all.
 fn is_in_kernel(place: &Place) -> bool {
     let event = match place {
+        Place::Btf(name) if name.starts_with("io_uring_") => Path::new("events/io_uring").join(name),
         Place::Btf(name) if name.starts_with("module_") => Path::new("events/module").join(name),
         Place::Btf(name) => Path::new("events/sched").join(name),
         Place::Tracepoint(name) => Path::new("events/syscalls").join(name),
@@ -197,10 +199,19 @@ fn attach_all(ebpf: &mut Ebpf, attached: &mut Attached) -> Result<Vec<ProbeRow>,
         hooks().into_iter().partition(|hook| matches!(hook.place, Place::Btf(_)));
     attach_hooks(ebpf, &first, (attached, &mut rows), &btf)?;
     let kinds = object_family::attach(ebpf, (attached, &mut rows), &btf);
+    tell_kinds(ebpf, &kinds)
+        .map_err(|error| CaptureError::Map { name: "OBJECT_KINDS", why: chain(&error) })?;
     let is_served = |hook: &Hook| matches!(hook.place, Place::Tracepoint(_)) && kinds.contains(&hook.kind);
     let rest: Vec<_> = rest.into_iter().filter(|hook| !is_served(hook)).collect();
     attach_hooks(ebpf, &rest, (attached, &mut rows), &btf)?;
     Ok(rows)
+}
+
+/// Lets the probes of io_uring know what the object family tells already.
+fn tell_kinds(ebpf: &mut Ebpf, kinds: &[Kind]) -> Result<(), MapError> {
+    let bits = kinds.iter().fold(0_u64, |bits, kind| bits | 1_u64.checked_shl(*kind as u32).unwrap_or(0));
+    let Some(map) = ebpf.map_mut("OBJECT_KINDS") else { return Ok(()) };
+    Array::try_from(map)?.set(0, bits, 0)
 }
 
 /// Attaches each hook that the running kernel has.

@@ -221,7 +221,6 @@ pub const UNITS: &[Unit] = &[
             exit("mount_call", &["__x64_sys_mount"]),
             exit("fsmount_call", &["__x64_sys_fsmount"]),
             exit("move_mount_call", &["__x64_sys_move_mount"]),
-            exit("fsmount_call", &["__x64_sys_fsmount"]),
             optional(exit("mount_setattr_call", &["__x64_sys_mount_setattr"])),
             exit("pivot_root_call", &["__x64_sys_pivot_root"]),
         ],

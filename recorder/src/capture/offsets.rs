@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use btf_rs::{Btf, Struct, Type};
+use btf_rs::{Btf, EnumMember, Struct, Type};
 use recorder_common::offsets::{ABSENT, Offsets};
 
 use super::CaptureError;
@@ -15,12 +15,16 @@ const DEPTH: usize = 8;
 /// Fields that replaced each other: one of the two is enough.
 const EITHER: &[[&str; 2]] = &[
     ["file.f_count", "file.f_ref"],
+    ["xattr_ctx.kname", "kernel_xattr_ctx.kname"],
+    ["io_file_table.files", "io_file_table.data"],
+    ["io_file_table.files", "io_rsrc_data.nodes"],
+    ["io_file_table.files", "io_rsrc_node.file_ptr"],
     ["filename.uptr", "filename.name"],
     ["proc_ns_operations.type", "ns_common.ns_type"],
 ];
 
-/// Fields of a feature that a kernel can be built without; then there is nothing to tell.
-const OF_FEATURES: &[&str] = &["module.name"];
+/// Fields of features that a kernel can lack, because it is built without or is older; then there is nothing to tell.
+const OF_FEATURES: &[&str] = &["module.name", "io_ftrunc.len", "io_bind.addr_len"];
 
 /// Offsets, and the names of fields that this kernel does not have.
 pub struct Resolved {
@@ -54,12 +58,12 @@ pub fn resolve(path: &Path) -> Result<Resolved, CaptureError> {
             None => absent.push(*lookup),
         }
     }
-    for pair in EITHER {
-        if pair.iter().any(|lookup| !absent.contains(lookup)) {
-            absent.retain(|lookup| !pair.contains(lookup));
-        }
-    }
-    absent.retain(|lookup| !OF_FEATURES.contains(lookup) || has_struct(&btf, lookup));
+    let found = absent.clone();
+    absent.retain(|lookup| {
+        let has_other = |pair: &[&str; 2]| pair.iter().any(|other| !found.contains(other));
+        let is_replaced = EITHER.iter().any(|pair| pair.contains(lookup) && has_other(pair));
+        !is_replaced && (!OF_FEATURES.contains(lookup) || has_struct(&btf, lookup))
+    });
     let offsets = Offsets::from_array(values);
     check_registers(&offsets)?;
     Ok(Resolved { offsets, absent })
@@ -89,9 +93,9 @@ fn has_struct(btf: &Btf, lookup: &str) -> bool {
 }
 
 /// Byte offset of `struct.member`, bit offset of `struct.member:bit`; `None` when absent, or when several structs of
-/// that name disagree.
+/// that name disagree. Of a name alone the value of the enumerator.
 fn field(btf: &Btf, lookup: &str) -> Option<u32> {
-    let (name, member) = lookup.split_once('.')?;
+    let Some((name, member)) = lookup.split_once('.') else { return enumerator(btf, lookup) };
     let (member, is_bit) = match member.strip_suffix(":bit") {
         Some(member) => (member, true),
         None => (member, false),
@@ -104,6 +108,15 @@ fn field(btf: &Btf, lookup: &str) -> Option<u32> {
     let first = found.next()?;
     let is_whole = is_bit || first % 8 == 0;
     (found.all(|other| other == first) && is_whole).then_some(if is_bit { first } else { first / 8 })
+}
+
+/// Value of an enumerator of an enum without a name.
+fn enumerator(btf: &Btf, wanted: &str) -> Option<u32> {
+    let is_it = |member: &EnumMember| btf.resolve_name(member).is_ok_and(|name| name == wanted);
+    let types = (1..).map_while(|id| btf.resolve_type_by_id(id).ok());
+    types
+        .filter_map(|candidate| if let Type::Enum(list) = candidate { Some(list.members) } else { None })
+        .find_map(|members| members.iter().find(|member| is_it(member)).map(EnumMember::val))
 }
 
 /// Position of an argument of a function, by name; `None` when absent, or when several functions of that name disagree.

@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod ledger;
+pub mod program;
 pub mod record;
 pub mod strace;
 

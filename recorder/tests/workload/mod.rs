@@ -36,6 +36,8 @@ pub struct Run {
     pub home: Vec<u8>,
     ids: [u32; 4],
     lines: Vec<u8>,
+    /// Other threads of the process act for the caller, so nobody knows which.
+    pub any_thread: bool,
     /// Changes the expectation of the next call that is noted.
     pub amend: Option<fn(Expect) -> Expect>,
 }
@@ -50,6 +52,7 @@ impl Run {
             home,
             ids: [0; 4],
             lines: Vec::new(),
+            any_thread: false,
             amend: None,
         };
         run.learn_ids();
@@ -176,7 +179,7 @@ impl Run {
             call: name.to_owned(),
             result,
             pid: id(libc::SYS_getpid),
-            tid: id(libc::SYS_gettid),
+            tid: if self.any_thread { 0 } else { id(libc::SYS_gettid) },
             ids: self.ids,
             t0,
             t1,
@@ -187,6 +190,11 @@ impl Run {
         if self.lines.len() > 32 * 1024 {
             self.flush();
         }
+    }
+
+    /// Says the ids of the next calls, which are not those of the process.
+    pub fn claim_ids(&mut self, ids: [u32; 4]) {
+        self.ids = ids;
     }
 
     /// Sends the lines so far to the test.

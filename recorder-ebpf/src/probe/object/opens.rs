@@ -36,7 +36,7 @@ fn opened(ctx: &FExitContext) -> Option<()> {
         return None;
     }
     if !failed {
-        return open::changed(value as u64, flags as u64, marks(flags as u64)?);
+        return open::changed(value as u64, flags as u64, marks(flags as u64)?, None);
     }
     // What is read only and not refused for a right is not told, whoever asked.
     open::refused_kind(value, flags as u64)?;

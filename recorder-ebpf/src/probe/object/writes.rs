@@ -39,7 +39,7 @@ fn written(file: u64, returned: i64) -> Option<()> {
     if returned == 0 || is_retry(returned) {
         return None;
     }
-    wrote(file, returned, 0)
+    wrote(file, returned, 0, None)
 }
 
 /// Hook: `do_sendfile(out, in, position, count, end)`.
@@ -84,7 +84,7 @@ fn uring(ctx: &FExitContext) -> Option<()> {
     if result == 0 || is_retry(result) {
         return None;
     }
-    wrote(file, result, flag::IO_URING)
+    wrote(file, result, flag::IO_URING, None)
 }
 
 /// Hook: `filp_close(file, id)`: a descriptor goes.
