@@ -25,6 +25,10 @@ pub static BUSY: PerCpuArray<[u64; SLOTS as usize]> = PerCpuArray::with_max_entr
 /// Open files that were written, by address of `struct file`.
 #[map]
 pub static WRITES: LruHashMap<u64, Written> = LruHashMap::with_max_entries(65_536, 0);
+/// Processes whose end was told, by process and start of its first thread: two last threads that end at once both see
+/// that no other lives.
+#[map]
+pub static ENDED: LruHashMap<[u64; 2], u8> = LruHashMap::with_max_entries(1024, 0);
 /// Calls of mprotect that make mappings of files writable and have not returned, by thread.
 #[map]
 pub static PROTECTED: LruHashMap<u64, Protected> = LruHashMap::with_max_entries(1024, 0);

@@ -1,5 +1,6 @@
 //! Processes: exec, fork and exit, from the scheduler's tracepoints.
 
+use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use recorder_common::class::Class;
@@ -7,13 +8,15 @@ use recorder_common::kind::Kind;
 use recorder_common::sample::flag;
 use recorder_common::text::Tag;
 
-use crate::maps::OFFSETS;
+use crate::maps::{ENDED, OFFSETS};
 use crate::read::{kernel, kernel_bit, offset};
 use crate::sample::{Sample, Urgency};
 use crate::{files, task};
 
 /// The threads of a process end together (`include/linux/sched/signal.h`).
 const SIGNAL_GROUP_EXIT: u32 = 4;
+/// What `BPF_NOEXIST` gives for a key that is there.
+const EEXIST: i32 = -17;
 
 /// Hook: `tp_btf/sched_process_exec(task, old_pid, bprm)`; fires after the point of no return.
 #[btf_tracepoint(function = "sched_process_exec")]
@@ -121,6 +124,11 @@ pub fn process_exit(_ctx: BtfTracePointContext) -> i32 {
 fn exit(task: u64) -> Option<()> {
     let signal: u64 = kernel(task, &OFFSETS.task_signal);
     if kernel::<u32>(signal, &OFFSETS.signal_live) != 0 {
+        return None;
+    }
+    // The count is taken down before this hook, so two threads that end at once may both find no other. The first tells.
+    let process = [task::tgid() as u64, task::start_of(task)];
+    if ENDED.insert(&process, &1, BPF_NOEXIST as u64) == Err(EEXIST) {
         return None;
     }
     super::write::close_all(task, &OFFSETS.fdt_open_fds, 0, u32::MAX);
