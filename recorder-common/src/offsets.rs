@@ -140,6 +140,7 @@ offsets! {
     bprm_filename = "linux_binprm.filename",
     bprm_interp = "linux_binprm.interp",
     bprm_secureexec_bit = "linux_binprm.secureexec:bit",
+    bprm_beginning = "linux_binprm.buf",
     bprm_argc = "linux_binprm.argc",
     req_file = "io_kiocb.file",
     req_cmd = "io_kiocb.cmd",

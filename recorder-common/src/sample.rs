@@ -192,9 +192,13 @@ pub mod flag {
     pub const UNCONFIRMED: u64 = 1 << 24;
     /// A command to the driver of a device: what it changes is not known.
     pub const COMMAND: u64 = 1 << 25;
+    /// A 32-bit program: its system calls pass the hooks of the syscall family by.
+    pub const COMPAT: u64 = 1 << 26;
+    /// renameat2 left a whiteout in the old place.
+    pub const WHITEOUT: u64 = 1 << 27;
 
     /// Every flag with its word in the `flags` field, in output order.
-    pub const WORDS: [(u64, &str); 22] = [
+    pub const WORDS: [(u64, &str); 24] = [
         (CUT, "cut"),
         (UNRESOLVED, "unresolved"),
         (DELETED, "deleted"),
@@ -217,6 +221,8 @@ pub mod flag {
         (ATTEMPT, "attempt"),
         (UNCONFIRMED, "unconfirmed"),
         (COMMAND, "command"),
+        (COMPAT, "compat"),
+        (WHITEOUT, "whiteout"),
     ];
 }
 

@@ -24,6 +24,8 @@ pub const AT_REMOVEDIR: u64 = 0x200;
 pub const AT_SYMLINK_FOLLOW: u64 = 0x400;
 pub const AT_EMPTY_PATH: u64 = 0x1000;
 pub const RENAME_EXCHANGE: u64 = 2;
+/// Leave a whiteout in the old place.
+pub const RENAME_WHITEOUT: u64 = 4;
 
 /// `FS_IOC_SETFLAGS`, its 32-bit form, and `FS_IOC_FSSETXATTR` (`include/uapi/linux/fs.h`).
 const SET_FLAGS: [u64; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
@@ -155,6 +157,9 @@ fn flags_of(spec: &Spec, at: u64, arguments: &[u64; 6]) -> u64 {
     }
     if spec.flags & SPEC_RENAMEAT2 != 0 && arguments[4] & RENAME_EXCHANGE != 0 {
         flags |= flag::EXCHANGE;
+    }
+    if spec.flags & SPEC_RENAMEAT2 != 0 && arguments[4] & RENAME_WHITEOUT != 0 {
+        flags |= flag::WHITEOUT;
     }
     if spec.flags & SPEC_REMOUNT != 0 {
         flags |= flag::REMOUNT;

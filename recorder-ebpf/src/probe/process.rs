@@ -13,6 +13,8 @@ use crate::read::{kernel, kernel_bit, offset};
 use crate::sample::{Sample, Urgency};
 use crate::{files, task};
 
+/// How a 32-bit program begins (`ELFMAG`, `ELFCLASS32`).
+const ELF_32: [u8; 5] = *b"\x7fELF\x01";
 /// The threads of a process end together (`include/linux/sched/signal.h`).
 const SIGNAL_GROUP_EXIT: u32 = 4;
 /// What `BPF_NOEXIST` gives for a key that is there.
@@ -48,6 +50,10 @@ fn exec(task: u64, bprm: u64) -> Option<()> {
         sample.add_flags(flag::SETUID);
     }
     files::flag_memfd(exe, &mut sample);
+    // The beginning of the program, or of the interpreter that runs it.
+    if kernel::<[u8; 5]>(bprm, &OFFSETS.bprm_beginning) == ELF_32 {
+        sample.add_flags(flag::COMPAT);
+    }
     sample.walked(Tag::Exe, files::path_of(exe));
     sample.walked(Tag::Cwd, fs.wrapping_add(offset(&OFFSETS.fs_pwd)));
     let given: u64 = kernel(bprm, &OFFSETS.bprm_filename);

@@ -11,7 +11,7 @@ use super::operation::{
 };
 use crate::maps::{Names, OFFSETS, Request, SLOT_FILES, WRITES};
 use crate::probe::named::{
-    AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, RENAME_EXCHANGE, base_of, described_file,
+    AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, RENAME_EXCHANGE, RENAME_WHITEOUT, base_of, described_file,
 };
 use crate::probe::{bind, is_retry, open, write};
 use crate::read::{has, kernel, kernel_at, offset};
@@ -153,6 +153,9 @@ fn named(request: &Request, names: *const Names, result: i64, marks: u64) -> Opt
     sample.add_flags(marks);
     if request.operation == RENAMEAT && flags & RENAME_EXCHANGE != 0 {
         sample.add_flags(flag::EXCHANGE);
+    }
+    if request.operation == RENAMEAT && flags & RENAME_WHITEOUT != 0 {
+        sample.add_flags(flag::WHITEOUT);
     }
     if request.operation == LINKAT && flags & AT_SYMLINK_FOLLOW == 0 {
         sample.add_flags(flag::NOFOLLOW);
