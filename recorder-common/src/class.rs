@@ -4,9 +4,9 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Class {
-    /// exec, fork, exit, logins, mounts.
+    /// exec, fork, exit, logins, mounts, changes of credentials and of the kernel itself.
     Critical = 0,
-    /// File changes.
+    /// File changes, and refused or repeated calls that anybody could make a flood of.
     Files = 1,
 }
 

@@ -86,7 +86,32 @@ kinds! {
     AuthOk = 50 "auth_ok",
     /// An authentication failed.
     AuthFailed = 51 "auth_failed",
-    // 52 to 63: logins and credentials; 64 to 79: kernel
+    /// The login user of a process was set.
+    SessionId = 52 "session_id",
+    /// A process changed its ids, groups or capabilities.
+    Credential = 53 "credential",
+    // 54 to 63: logins and credentials
+    /// A kernel module was loaded or removed.
+    Module = 64 "module",
+    /// bpf(2): programs, maps and links were made or handled.
+    Bpf = 65 "bpf",
+    /// A process took hold of another, or wrote into its memory or registers.
+    Ptrace = 66 "ptrace",
+    /// A clock was set or its rate was changed.
+    Clock = 67 "clock",
+    /// The name of the host or its domain was set.
+    Hostname = 68 "hostname",
+    /// The host is restarted or halted.
+    Reboot = 69 "reboot",
+    /// Swap space was added or taken away.
+    Swap = 70 "swap",
+    /// Another kernel was loaded.
+    Kexec = 71 "kexec",
+    /// A process made or entered a namespace.
+    Namespace = 72 "namespace",
+    /// A rare system call that an auditor asks for, and that has no kind of its own.
+    Syscall = 73 "syscall",
+    // 74 to 79: kernel
     /// The recorder began to record.
     Start = 80 "start",
     /// The recorder stopped cleanly.

@@ -73,6 +73,18 @@ pub struct TaskId {
     pub comm: [u8; COMM_LEN],
 }
 
+/// Credentials of a task: a text with [`crate::text::Tag::Creds`] holds two, before and after.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Creds {
+    /// uid, euid, suid, fsuid, gid, egid, sgid, fsgid.
+    pub ids: [u32; 8],
+    /// Permitted capabilities.
+    pub permitted: u64,
+    /// Effective capabilities.
+    pub effective: u64,
+}
+
 /// What one CPU did in one class: the value of the `COUNTERS` map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -89,7 +101,7 @@ pub struct Counters {
 ///
 /// | kinds | `arg` |
 /// |---|---|
-/// | exec | 0 argc (counted, may exceed the text), 1 bytes of the argument block, 2 old uid<<32 \| new euid, 3 nlink |
+/// | exec | 0 argc (counted, may exceed the text), 1 bytes of the argument block, 2 capabilities gained, 3 nlink |
 /// | fork | 0 child pid, 1 child tid, 2 child `start_boottime`, 3 clone flags |
 /// | exit | 0 `exit_code` as in `task_struct` (code<<8 \| signal), 1 threads left |
 /// | file_create, file_write, file_truncate | 0 bytes (of the call; at close all), 1 calls (at close), 2 offset or length asked for, 3 open flags |
@@ -97,6 +109,15 @@ pub struct Counters {
 /// | attr_xattr | 0 size, 1 set flags, 2 1 when removed |
 /// | mount, unmount | 0 mount flags |
 /// | file_rename, file_link, node_create | 0 flags or mode, 1 device |
+/// | credential | 0 to 2 ids asked for (capset: effective, permitted; setgroups: count), 3 call |
+/// | bpf | 0 command, 1 type of program or map, 2 id, 3 call |
+/// | ptrace | 0 request, 1 target, 2 bytes, 3 call |
+/// | clock | 0 clock, 1 seconds, 2 nanoseconds or `timex.modes`, 3 call |
+/// | hostname | 0 inode number of the uts namespace, 3 call |
+/// | namespace | 0 `CLONE_NEW*`, 1 child or target, 3 call; `ino` of the namespace entered |
+/// | swap | 0 flags |
+/// | module, kexec, reboot, syscall | 0 flags, command or the like, 1 and 2 further arguments, 3 call |
+/// | session_id | 3 call |
 /// | `PAM_CALL` | 0 [`pam`] call, 1 handle, 2 item |
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -121,6 +142,7 @@ pub const FIXED: usize = size_of::<Header>() + size_of::<Body>();
 const _: () = assert!(size_of::<TaskId>() == 88);
 const _: () = assert!(size_of::<Header>() == 128);
 const _: () = assert!(size_of::<Body>() == 56);
+const _: () = assert!(size_of::<Creds>() == 48);
 const _: () = assert!(FIXED + 2 * (TEXT_HEADER + TEXT_MAX) <= SAMPLE_MAX);
 
 /// Bits of [`Header::flags`]: facts about an event that a reader must not miss.
@@ -163,9 +185,20 @@ pub mod flag {
     pub const REDACTED: u64 = 1 << 17;
     /// Handed to `io_submit`: the bytes are those asked for, the outcome is the caller's to collect.
     pub const IO_SUBMIT: u64 = 1 << 18;
+    /// Told at the beginning of a call that does not return when it succeeds.
+    pub const ATTEMPT: u64 = 1 << 19;
+
+    /// Asked for, and the outcome is not known: no completion was seen, or can be.
+    pub const UNCONFIRMED: u64 = 1 << 24;
+    /// A command to the driver of a device: what it changes is not known.
+    pub const COMMAND: u64 = 1 << 25;
+    /// A 32-bit program: its system calls pass the hooks of the syscall family by.
+    pub const COMPAT: u64 = 1 << 26;
+    /// renameat2 left a whiteout in the old place.
+    pub const WHITEOUT: u64 = 1 << 27;
 
     /// Every flag with its word in the `flags` field, in output order.
-    pub const WORDS: [(u64, &str); 19] = [
+    pub const WORDS: [(u64, &str); 24] = [
         (CUT, "cut"),
         (UNRESOLVED, "unresolved"),
         (DELETED, "deleted"),
@@ -185,6 +218,11 @@ pub mod flag {
         (STORE, "store"),
         (REDACTED, "redacted"),
         (IO_SUBMIT, "io_submit"),
+        (ATTEMPT, "attempt"),
+        (UNCONFIRMED, "unconfirmed"),
+        (COMMAND, "command"),
+        (COMPAT, "compat"),
+        (WHITEOUT, "whiteout"),
     ];
 }
 

@@ -71,3 +71,7 @@ pub const SPEC_DEREF: u16 = 128;
 pub const SPEC_REMOUNT: u16 = 256;
 /// `RENAME_EXCHANGE` in argument 4 is flagged.
 pub const SPEC_RENAMEAT2: u16 = 32;
+/// Sets the id for file access: returns the one before, whatever came of it.
+pub const SPEC_FSID: u16 = 512;
+/// Reads `text` with the length in argument 1.
+pub const SPEC_COUNTED: u16 = 1024;

@@ -45,6 +45,16 @@ pub enum Tag {
     Item = 17,
     /// Name of a POSIX message queue.
     Queue = 18,
+    /// Walked path of the second name: of the object itself after a rename, of the new entry of a link.
+    ObjectTo = 19,
+    /// Two [`crate::sample::Creds`], before and after a call.
+    Creds = 20,
+    /// Numbers of groups, 4 bytes each.
+    Groups = 21,
+    /// A name: of a host, a module, a program, a map.
+    Label = 22,
+    /// Parameters of a module, command line of a kernel.
+    Params = 23,
 }
 
 impl TryFrom<u8> for Tag {
@@ -70,6 +80,11 @@ impl TryFrom<u8> for Tag {
             16 => Self::User,
             17 => Self::Item,
             18 => Self::Queue,
+            19 => Self::ObjectTo,
+            20 => Self::Creds,
+            21 => Self::Groups,
+            22 => Self::Label,
+            23 => Self::Params,
             other => return Err(other),
         })
     }

@@ -12,6 +12,8 @@ pub const S_IFMT: u32 = 0o170_000;
 pub const S_IFREG: u32 = 0o100_000;
 /// Socket.
 pub const S_IFSOCK: u32 = 0o140_000;
+/// Character device.
+pub const S_IFCHR: u32 = 0o020_000;
 /// Block device.
 pub const S_IFBLK: u32 = 0o060_000;
 /// `FMODE_CREATED`: this open made the file (`include/linux/fs.h`).
@@ -59,6 +61,12 @@ pub fn holds_data(mode: u32) -> bool {
     kind == S_IFREG || kind == S_IFBLK
 }
 
+/// Whether this is the mode of a character device.
+#[inline(always)]
+pub fn is_character(mode: u32) -> bool {
+    mode & S_IFMT == S_IFCHR
+}
+
 /// Whether the inode lives on a kernel pseudo file system.
 #[inline(always)]
 pub fn is_out_of_scope(inode: u64) -> bool {
@@ -93,7 +101,12 @@ pub fn identify(inode: u64, body: &mut Body) {
 /// Marks memfds: unlinked files whose name the kernel made.
 #[inline(always)]
 pub fn flag_memfd(file: u64, sample: &mut Sample) {
-    let dentry: u64 = kernel(path_of(file), &OFFSETS.path_dentry);
+    flag_memfd_entry(kernel(path_of(file), &OFFSETS.path_dentry), sample);
+}
+
+/// As [`flag_memfd`], by the file's directory entry.
+#[inline(always)]
+pub fn flag_memfd_entry(dentry: u64, sample: &mut Sample) {
     let name: u64 = kernel(dentry.wrapping_add(offset(&OFFSETS.dentry_name)), &OFFSETS.qstr_name);
     let parent: u64 = kernel(dentry, &OFFSETS.dentry_parent);
     // "memfd:" in native byte order; only a pseudo entry, which is its own parent, carries it by right.
@@ -122,4 +135,14 @@ pub fn references(file: u64) -> u64 {
         return kernel(file, &OFFSETS.file_count);
     }
     kernel::<u64>(file, &OFFSETS.file_ref).wrapping_add(1)
+}
+
+/// Whether the last reference of an open file is gone, although it has not been taken apart yet.
+#[inline(always)]
+pub fn is_released(file: u64) -> bool {
+    if has(&OFFSETS.file_count) {
+        return kernel::<i64>(file, &OFFSETS.file_count) <= 0;
+    }
+    // `f_ref` has its top bit set from then on (`FILE_REF_RELEASED`).
+    kernel::<i64>(file, &OFFSETS.file_ref) < 0
 }

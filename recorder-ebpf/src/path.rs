@@ -42,25 +42,53 @@ struct Context {
 /// Walks a `struct path` at `address` into the place of the sample's next text. Position and flags are in the state.
 #[inline(always)]
 pub fn walk(area: *mut u8, address: u64) {
+    let (mount, dentry) = (kernel(address, &OFFSETS.path_mnt), kernel(address, &OFFSETS.path_dentry));
+    walk_entry(area, mount, dentry, 0);
+    if dentry != 0 && is_unhashed(dentry) {
+        state_of(area).walk.flags |= TEXT_DELETED as u64;
+    }
+}
+
+/// Walks a directory entry of a mount (`struct vfsmount *`). `leaf` is a name in kernel memory that stands below the
+/// entry, or 0.
+#[inline(always)]
+pub fn walk_entry(area: *mut u8, vfsmount: u64, dentry: u64, leaf: u64) {
     let state = state_of(area);
     let walk = &mut state.walk;
     walk.position = state.position + TEXT_HEADER as u64;
     walk.flags = TEXT_UNREACHABLE as u64;
     walk.room = TEXT_MAX as u64 - COMPONENT as u64;
     walk.steps = 0;
-    let vfsmount: u64 = kernel(address, &OFFSETS.path_mnt);
-    walk.dentry = kernel(address, &OFFSETS.path_dentry);
+    walk.dentry = dentry;
     walk.mount = vfsmount.wrapping_sub(offset(&OFFSETS.mount_mnt));
     walk.mount_root = kernel(vfsmount, &OFFSETS.vfsmount_root);
-    if vfsmount == 0 || walk.dentry == 0 {
+    if vfsmount == 0 || dentry == 0 {
         return;
     }
-    let deleted = is_unhashed(walk.dentry);
+    if leaf != 0 {
+        begin_with(area, leaf);
+    }
     let mut context = Context { area };
     // SAFETY: `step` has the signature that bpf_loop calls, and `context` outlives the loop.
     unsafe { bpf_loop(STEPS, step as *mut _, (&raw mut context).cast(), 0) };
-    if deleted {
-        state_of(area).walk.flags |= TEXT_DELETED as u64;
+}
+
+/// Writes the component that a walk begins with.
+#[inline(always)]
+fn begin_with(area: *mut u8, leaf: u64) {
+    let walk = &mut state_of(area).walk;
+    let at = walk.position & 0x7fff;
+    if at > LAST {
+        return;
+    }
+    // SAFETY: LAST + COMPONENT is inside the sample; the helper writes at most COMPONENT bytes.
+    let length =
+        unsafe { bpf_probe_read_kernel_str(area.add(at as usize).cast(), COMPONENT, leaf as *const _) };
+    if length > 0 {
+        let length = length as u64 & 0x1ff;
+        walk.position += length;
+        walk.room -= length;
+        walk.steps = 1;
     }
 }
 

@@ -26,6 +26,16 @@ pub fn kernel<T: Copy + Default>(base: u64, field: &u32) -> T {
     kernel_at(base.wrapping_add(at))
 }
 
+/// A flag of one bit, whose offset counts bits; false when the read fails or the field is absent.
+#[inline(always)]
+pub fn kernel_bit(base: u64, field: &u32) -> bool {
+    let at = offset(field);
+    if base == 0 || at == ABSENT as u64 {
+        return false;
+    }
+    kernel_at::<u8>(base.wrapping_add(at / 8)) & (1 << (at % 8)) != 0
+}
+
 /// Reads a member of a kernel object whose pointer the verifier knows the type of, without a helper call; zero when
 /// the field is absent. The kernel turns a fault into zero.
 ///

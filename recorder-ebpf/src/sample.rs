@@ -2,44 +2,33 @@
 //!
 //! The sequence number is taken before the ring is asked for room, so a sample that finds none leaves a hole.
 
-use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, BPF_RB_RING_SIZE};
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
 use aya_ebpf::helpers::generated::{
-    bpf_ktime_get_boot_ns, bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_probe_read_user_str,
-    bpf_ringbuf_output, bpf_ringbuf_query,
+    bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user,
+    bpf_probe_read_user_str, bpf_ringbuf_output, bpf_ringbuf_query,
 };
-use aya_ebpf::maps::RingBuf;
 use recorder_common::class::Class;
-use recorder_common::kind::Kind;
-use recorder_common::sample::{Body, FIXED, Header, SAMPLE_MAX};
+use recorder_common::sample::{Body, FIXED, Header, SAMPLE_MAX, TaskId};
 use recorder_common::text::{TEXT_CUT, TEXT_FAULT, TEXT_HEADER, TEXT_MAX, Tag};
 
-use crate::maps::{BUSY, COUNTERS, CRITICAL, FILES, SCRATCH, SLOTS};
+use crate::maps::{BUSY, COUNTERS, SCRATCH, SLOTS};
 use crate::path::{self, Walk};
+use crate::probe::exec::Vector;
+pub use crate::ring::{Urgency, count_loss, count_missing};
+use crate::ring::{is_bulk, is_nearly_full, ring_of, wake_flags};
 use crate::{atomic, task};
 
 /// Bounds every position inside the scratch space; a text of [`TEXT_MAX`] still fits behind it.
 pub const AREA_MASK: u64 = 0x3fff;
 /// Longest name a caller can give, with its NUL (`PATH_MAX`).
 const NAME_MAX: u32 = 4096;
-/// The reader is not woken more often than this by exec events of one CPU.
-const WAKE_INTERVAL_NS: u64 = 20_000_000;
 
 const _: () = assert!(FIXED + AREA_MASK as usize + TEXT_HEADER + TEXT_MAX <= SAMPLE_MAX);
 
-/// How soon the reader must know.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Urgency {
-    /// At the reader's next round, or when the ring fills up.
-    Batch,
-    /// Now, unless this CPU woke the reader a moment ago.
-    Soon,
-    /// Now.
-    Now,
-}
-
 /// What is known of a sample while it is put together. It lives in the scratch space behind the sample, not on the
-/// stack: what the verifier reads back from a map it takes for any number, so the paths through a probe stay few.
+/// stack: what the verifier reads back from a map it takes for any number, so the paths through a probe stay few. And
+/// Linux 6.1 takes what a `bpf_loop` step finds on the stack for what stood there at the first step: it removes the
+/// branches that would need another value.
 #[repr(C)]
 pub struct State {
     /// Where the next text goes.
@@ -52,6 +41,8 @@ pub struct State {
     pub slot: u64,
     /// The walk in progress.
     pub walk: Walk,
+    /// The argument vector that is being read.
+    pub vector: Vector,
 }
 
 const _: () = assert!(SAMPLE_MAX + size_of::<State>() <= 32 * 1024);
@@ -98,10 +89,32 @@ impl Sample {
         Some(sample)
     }
 
+    /// As [`Self::begin`], for somebody else than the current task when `who` says so.
+    #[inline(always)]
+    pub fn begin_for(class: Class, kind: u16, who: Option<&TaskId>) -> Option<Self> {
+        let sample = Self::begin(class, kind)?;
+        if let Some(who) = who {
+            sample.header().task = *who;
+        }
+        Some(sample)
+    }
+
+    /// The scratch space that this sample claimed.
+    #[inline(always)]
+    pub fn area(&self) -> *mut u8 {
+        self.area
+    }
+
     /// Adds bits of `recorder_common::sample::flag`.
     #[inline(always)]
     pub fn add_flags(&mut self, flags: u64) {
         state_of(self.area).flags |= flags;
+    }
+
+    /// Whether all these bits are set.
+    #[inline(always)]
+    pub fn has_flags(&self, flags: u64) -> bool {
+        state_of(self.area).flags & flags == flags
     }
 
     #[inline(always)]
@@ -128,6 +141,33 @@ impl Sample {
         }
     }
 
+    /// Appends the walked path of an entry of a mount, and of `leaf` below it when that is not 0.
+    #[inline(always)]
+    pub fn walked_entry(&mut self, tag: Tag, mount: u64, dentry: u64, leaf: u64) {
+        if self.text_place().is_some() {
+            path::walk_entry(self.area, mount, dentry, leaf);
+            let state = state_of(self.area);
+            let start = state.position + TEXT_HEADER as u64;
+            let (end, flags) = (state.walk.position, state.walk.flags as u8);
+            self.finish_text(tag, flags, end.wrapping_sub(start));
+        }
+    }
+
+    /// Appends a string of the current task's memory, or of the kernel's.
+    #[inline(always)]
+    pub fn given_text(&mut self, tag: Tag, address: u64, in_kernel: bool) {
+        let Some(to) = self.text_place() else { return };
+        // SAFETY: `to` has room for TEXT_MAX bytes; the helpers check the source.
+        let length = unsafe {
+            if in_kernel {
+                bpf_probe_read_kernel_str(to.cast(), NAME_MAX, address as *const _)
+            } else {
+                bpf_probe_read_user_str(to.cast(), NAME_MAX, address as *const _)
+            }
+        };
+        self.finish_string(tag, length);
+    }
+
     /// Appends a string of the current task's memory.
     #[inline(always)]
     pub fn user_text(&mut self, tag: Tag, address: u64) {
@@ -144,6 +184,14 @@ impl Sample {
         // SAFETY: `to` has room for TEXT_MAX bytes; the helper checks the source.
         let length = unsafe { bpf_probe_read_kernel_str(to.cast(), NAME_MAX, address as *const _) };
         self.finish_string(tag, length);
+    }
+
+    /// Appends a string that could not be read.
+    #[inline(always)]
+    pub fn unreadable(&mut self, tag: Tag) {
+        if self.text_place().is_some() {
+            self.finish_text(tag, TEXT_FAULT, 0);
+        }
     }
 
     /// Appends `length` bytes of the current task's memory, at most [`TEXT_MAX`] of them.
@@ -164,6 +212,17 @@ impl Sample {
         self.finish_text(tag, flags, if failed { 0 } else { size as u64 });
     }
 
+    /// Appends a value as its bytes.
+    #[inline(always)]
+    pub fn plain<T: Copy>(&mut self, tag: Tag, value: &T) {
+        const { assert!(size_of::<T>() <= TEXT_MAX) };
+        let Some(to) = self.text_place() else { return };
+        let (size, from) = (size_of::<T>(), core::ptr::from_ref(value));
+        // SAFETY: `to` has room for TEXT_MAX bytes, and `value` is that large.
+        unsafe { bpf_probe_read_kernel(to.cast(), size as u32, from.cast()) };
+        self.finish_text(tag, 0, size as u64);
+    }
+
     /// Where the bytes of the next text go; `None` when the sample is full, which is flagged.
     #[inline(always)]
     pub fn text_place(&mut self) -> Option<*mut u8> {
@@ -179,12 +238,14 @@ impl Sample {
 
     #[inline(always)]
     fn finish_string(&mut self, tag: Tag, length: i64) {
-        if length <= 0 {
+        if length < 0 {
             self.finish_text(tag, TEXT_FAULT, 0);
             return;
         }
         let flags = if length >= NAME_MAX as i64 { TEXT_CUT } else { 0 };
-        self.finish_text(tag, flags, (length as u64 & 0x1fff) - 1);
+        // The NUL is counted, but older kernels (6.12 is one) answer 0 for an empty string of a caller.
+        let length = length as u64 & 0x1fff;
+        self.finish_text(tag, flags, if length == 0 { 0 } else { length - 1 });
     }
 
     /// Writes the header of the text whose `length` bytes are in place.
@@ -236,83 +297,6 @@ impl Sample {
             }
         }
         release(self.area);
-    }
-}
-
-/// The ring of a class.
-#[inline(always)]
-fn ring_of(class: Class) -> *mut RingBuf {
-    match class {
-        Class::Critical => (&raw const CRITICAL).cast_mut(),
-        Class::Files => (&raw const FILES).cast_mut(),
-    }
-}
-
-/// Whether this sample wakes the reader.
-#[inline(always)]
-fn wake_flags(class: Class, urgency: Urgency, now: u64, woken: &mut u64) -> u64 {
-    let wake = match urgency {
-        Urgency::Now => true,
-        Urgency::Soon => now.wrapping_sub(*woken) > WAKE_INTERVAL_NS,
-        Urgency::Batch => now.wrapping_sub(*woken) > WAKE_INTERVAL_NS && filling(class),
-    };
-    if wake {
-        *woken = now;
-        return BPF_RB_FORCE_WAKEUP as u64;
-    }
-    BPF_RB_NO_WAKEUP as u64
-}
-
-/// Whether a quarter of the ring waits to be read.
-#[inline(always)]
-fn filling(class: Class) -> bool {
-    let ring = ring_of(class);
-    // SAFETY: a ring buffer map; the helper only reads it.
-    unsafe {
-        bpf_ringbuf_query(ring.cast(), BPF_RB_AVAIL_DATA as u64)
-            > bpf_ringbuf_query(ring.cast(), BPF_RB_RING_SIZE as u64) / 4
-    }
-}
-
-/// What is given up first: it comes in floods, and tells less than a change of names, content or rights. The work on it
-/// is spared as well. docs/operations.md has the order.
-#[inline(always)]
-fn is_bulk(kind: u16) -> bool {
-    kind == Kind::FileWrite as u16
-        || kind == Kind::FileMapWrite as u16
-        || kind == Kind::AttrTime as u16
-        || kind == Kind::FileDenied as u16
-}
-
-/// Whether less than a quarter of the ring is free.
-#[inline(always)]
-fn is_nearly_full(class: Class) -> bool {
-    let ring = ring_of(class);
-    // SAFETY: a ring buffer map; the helper only reads it.
-    unsafe {
-        let size = bpf_ringbuf_query(ring.cast(), BPF_RB_RING_SIZE as u64);
-        bpf_ringbuf_query(ring.cast(), BPF_RB_AVAIL_DATA as u64) > size - size / 4
-    }
-}
-
-/// Counts a sample that was never written: it takes a number, so the hole shows.
-#[inline(always)]
-pub fn count_loss(class: Class) {
-    if let Some(counters) = COUNTERS.get_ptr_mut(class as u32) {
-        // SAFETY: a per-CPU map value, touched only by atomic operations.
-        unsafe {
-            atomic::fetch_add(&raw mut (*counters).sequence, 1);
-            atomic::fetch_add(&raw mut (*counters).dropped, 1);
-        }
-    }
-}
-
-/// Counts changes that no sample could be made of: they take numbers, so the hole shows.
-#[inline(always)]
-pub fn count_missing(class: Class, count: u64) {
-    if let Some(counters) = COUNTERS.get_ptr_mut(class as u32) {
-        // SAFETY: a per-CPU map value, touched only by atomic operations.
-        unsafe { atomic::fetch_add(&raw mut (*counters).sequence, count) };
     }
 }
 

@@ -7,6 +7,9 @@ use recorder_common::sample::{COMM_LEN, TaskId};
 use crate::maps::OFFSETS;
 use crate::read::{has, kernel, kernel_at, offset, typed, typed_inside};
 
+/// A thread of the kernel's in a process, for io_uring (`include/linux/sched.h`).
+const PF_IO_WORKER: u32 = 0x10;
+
 /// Address of the current `task_struct`.
 #[inline(always)]
 pub fn current() -> u64 {
@@ -27,7 +30,8 @@ pub fn start_of(task: u64) -> u64 {
     kernel(leader, &OFFSETS.task_start_boottime)
 }
 
-/// Everything that each event says about the current task, which `task` must be.
+/// Everything that each event says about the current task, which `task` must be. A thread that the kernel gave a process
+/// to work off its requests is called as the process is.
 #[inline(always)]
 pub fn identity(task: u64, id: &mut TaskId) {
     let pid_tgid = bpf_get_current_pid_tgid();
@@ -51,7 +55,20 @@ pub fn identity(task: u64, id: &mut TaskId) {
     id.mntns = mount_namespace(task);
     id.pidns = pid_namespace(task);
     id.reserved = 0;
-    id.comm = bpf_get_current_comm().unwrap_or([0; COMM_LEN]);
+    id.comm = if typed::<u32>(task, &OFFSETS.task_flags) & PF_IO_WORKER != 0 {
+        kernel(leader, &OFFSETS.task_comm)
+    } else {
+        bpf_get_current_comm().unwrap_or([0; COMM_LEN])
+    };
+}
+
+/// Takes the ids of other credentials.
+#[inline(always)]
+pub fn set_ids(cred: u64, id: &mut TaskId) {
+    id.uid = kernel(cred, &OFFSETS.cred_uid);
+    id.euid = kernel(cred, &OFFSETS.cred_euid);
+    id.gid = kernel(cred, &OFFSETS.cred_gid);
+    id.egid = kernel(cred, &OFFSETS.cred_egid);
 }
 
 /// An audit id; unset where the kernel is built without audit.
@@ -108,4 +125,31 @@ pub fn arguments() -> [u64; 6] {
     let saved: [u64; 8] = kernel_at(regs.wrapping_add(offset(&OFFSETS.pt_regs_r10)));
     let [r10, r9, r8, _ax, _cx, dx, si, di] = saved;
     [di, si, dx, r10, r8, r9]
+}
+
+/// Where a call comes from.
+pub struct Origin {
+    /// Number of the 64-bit system call that the thread makes; below 0 when it makes none.
+    pub number: i32,
+    /// The work may be io_uring's: done by its worker, in a call of its own, or at the return from any other.
+    pub may_be_uring: bool,
+}
+
+/// Where what the current thread does in the kernel comes from.
+#[inline(always)]
+pub fn origin() -> Origin {
+    /// `PF_IO_WORKER`: a thread that the kernel made for io_uring in the process that uses it.
+    const IO_WORKER: u32 = 0x10;
+    /// `__USER32_CS`.
+    const USER32: u64 = 0x23;
+    let task = current();
+    if typed::<u32>(task, &OFFSETS.task_flags) & IO_WORKER != 0 {
+        return Origin { number: -1, may_be_uring: true };
+    }
+    let has_ring = has(&OFFSETS.task_io_uring) && typed::<u64>(task, &OFFSETS.task_io_uring) != 0;
+    // SAFETY: available since 5.15; the task is the current one.
+    let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64;
+    let is_32_bit = kernel::<u64>(regs, &OFFSETS.pt_regs_cs) & 0xffff == USER32;
+    let number: u64 = kernel(regs, &OFFSETS.pt_regs_orig_ax);
+    Origin { number: if is_32_bit { -1 } else { number as i32 }, may_be_uring: has_ring }
 }

@@ -24,6 +24,10 @@ mod seal;
 mod segment;
 #[path = "attacks/tile.rs"]
 mod tile;
+#[path = "attacks/told.rs"]
+mod told;
+#[path = "attacks/tombstone.rs"]
+mod tombstone;
 #[path = "attacks/victim.rs"]
 mod victim;
 
@@ -117,6 +121,8 @@ fn rows() -> Vec<Row> {
     rows.extend(seal::rows());
     rows.extend(anchor::rows());
     rows.extend(tile::rows());
+    rows.extend(tombstone::rows());
+    rows.extend(told::rows());
     rows
 }
 

@@ -9,12 +9,16 @@ use std::path::{Path, PathBuf};
 use recorder::chain::checkpoint::Checkpoint;
 use recorder::chain::key::OriginKey;
 use recorder::chain::proof::{inclusion, root};
-use recorder::store::format::{FRAME_HEADER, FrameHeader, Seal, SegmentHeader};
+use recorder::store::format::{FRAME_HEADER, FrameHeader, Seal, SegmentHeader, segment_name};
 use recorder::store::payload::unpack;
 use recorder::store::reader::SegmentReader;
+use recorder::store::retention::Hold;
+use recorder::store::retention::told::Told;
 use recorder::store::tree_hashes::TreeHashes;
 use recorder::verify::event::EventProof;
+use scratch::retired::lines_of;
 use scratch::{Scratch, append, frames, segments};
+use serde_json::json;
 
 fn seed(target: &str, name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target).join(name)
@@ -52,6 +56,30 @@ fn update() {
     std::fs::write(seed("note", "key"), key.public().to_string()).unwrap();
     std::fs::write(seed("proof", "event"), proof.to_string()).unwrap();
     std::fs::write(seed("proof", "tile"), "tile/0/x001/x234/067.p/8").unwrap();
+    update_tombstones();
+}
+
+/// These are changes of a store that the target itself makes: what is changed, how, where, by what.
+fn update_tombstones() {
+    let hold = "2026-11-01/2026-11-07";
+    let event = |(seq, first): (u64, u64)| {
+        json!({
+            "seq": seq, "kind": "tombstone", "segment": segment_name(first, 0), "reason": "age",
+            "to": "2027-01-15T08:00:00.000000000Z", "decided": "2027-01-15T10:00:00.000000000Z",
+            "keep_age": 3600, "keep_size": null, "hold": [hold], "tombstones": 3, "tombstones_sha256": "@",
+        })
+    };
+    let events = lines_of(&[(4, 0), (5, 100), (6, 181)].map(event));
+    for (name, bytes) in [
+        ("tombstone", &[0, 4, 40, 0, 1, 7][..]),
+        ("tile", &[1, 0, 40, 0, 1, 7]),
+        ("events", &[&[2, 2][..], &events].concat()),
+        ("beside", &[3, 0, 0, 0, 0]),
+        ("elsewhere", &[4, 0, 44, 1, 0, 0, 0, 0, 0, 0, 0]),
+        ("hold", hold.as_bytes()),
+    ] {
+        std::fs::write(seed("tombstone", name), bytes).unwrap();
+    }
 }
 
 #[test]
@@ -71,4 +99,10 @@ fn seeds_are_accepted() {
     assert_eq!(read("index", "lines").last(), Some(&b'\n'));
     assert!(Checkpoint::parse(&read("note", "checkpoint")).is_ok());
     assert!(EventProof::parse(&read("proof", "event")).is_ok());
+    let hold = String::from_utf8(read("tombstone", "hold")).unwrap();
+    assert!(Hold::try_from(hold).is_ok());
+    let events = read("tombstone", "events").split_off(2);
+    let told = events.strip_suffix(b"\n").unwrap().split(|byte| *byte == b'\n');
+    let told: Vec<Told> = told.map(|line| serde_json::from_slice(line).unwrap()).collect();
+    assert!(told.len() == 3 && told.iter().all(|told| told.times().is_some()));
 }

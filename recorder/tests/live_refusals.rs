@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 use support::record::Record;
-use support::{Daemon, LIMIT, Sandbox, signal, wait_for};
+use support::{LIMIT, Sandbox, signal, wait_for};
 
 const NOBODY: u32 = 65_534;
 const LONG: Duration = Duration::from_secs(120);
@@ -97,19 +97,9 @@ fn as_nobody(sandbox: &Sandbox, verb: &str) -> Output {
     nobody.output().expect("setpriv")
 }
 
-fn record(sandbox: &Sandbox) -> Daemon {
-    let daemon = sandbox.spawn();
-    wait_for("recording", LIMIT, || {
-        let said = daemon.said();
-        assert!(!said.contains("recorder: "), "{said}");
-        said.contains("recording store=").then_some(())
-    });
-    daemon
-}
-
 /// A store with something in it, written to its end.
 fn recorded(sandbox: &Sandbox) {
-    let (status, said) = record(sandbox).stop();
+    let (status, said) = sandbox.record().stop();
     assert!(status.success(), "{status}: {said}");
 }
 
@@ -143,7 +133,7 @@ fn who_is_not_root_is_told_how_to_record() {
 #[ignore = "root: cargo xtask test"]
 fn a_store_in_use_names_the_other_recorder() {
     let sandbox = Sandbox::new();
-    let daemon = record(&sandbox);
+    let daemon = sandbox.record();
     let said = refusal(&sandbox, 70);
     let pid = format!("(pid {})", daemon.pid());
     assert_names(&said, &[sandbox.store().to_str().unwrap(), "in use by another recorder", &pid, "--store"]);
@@ -205,7 +195,7 @@ fn an_unknown_key_is_named_with_file_and_line() {
 fn a_full_disk_stops_it_loudly_and_with_room_it_goes_on() {
     let sandbox = Sandbox::new();
     let disk = Mount::new("tmpfs", "size=192k,mode=0750", sandbox.store());
-    let mut daemon = record(&sandbox);
+    let mut daemon = sandbox.record();
     let home = sandbox.path().join("home");
     std::fs::create_dir(&home).unwrap();
     let mut number = 0_u64;
@@ -254,7 +244,7 @@ fn damage_is_logged_shown_around_and_called_by_its_name() {
         file.read_exact_at(&mut byte, middle).unwrap();
         file.write_all_at(&[byte[0] ^ 1], middle).unwrap();
     });
-    let daemon = record(&sandbox);
+    let daemon = sandbox.record();
     let (status, said) = daemon.stop();
     assert!(status.success(), "{said}");
     eprintln!("{said}");
@@ -313,7 +303,7 @@ fn what_a_full_ring_could_not_take_is_counted() {
     sandbox.configure("[capture]\nring_files = \"1MiB\"\n");
     let home = sandbox.path().join("home");
     std::fs::create_dir(&home).unwrap();
-    let daemon = record(&sandbox);
+    let daemon = sandbox.record();
     // On one CPU: then the losses of that CPU are hardly anybody else's.
     let mut one = CpuSet::new();
     one.set(0);

@@ -11,12 +11,11 @@
 mod support;
 mod workload;
 
-use std::process::{Command, Stdio};
-
 use support::Sandbox;
 use support::compare::compare;
 use support::ledger::Entry;
-use support::record::{Record, tree};
+use support::program;
+use support::record::tree;
 
 /// Not a test: the process that the tests below start to do the operations.
 #[test]
@@ -29,35 +28,8 @@ fn workload_process() {
 fn run_workload(sandbox: &Sandbox, seed: u64, wrapper: &[&str]) -> (u64, Vec<Entry>) {
     let home = sandbox.path().join("home");
     std::fs::create_dir(&home).expect("home");
-    let exe = std::env::current_exe().expect("exe");
-    let mut words: Vec<std::ffi::OsString> = wrapper.iter().map(Into::into).collect();
-    words.push(exe.into());
-    words.extend(
-        ["--ignored", "--exact", "workload_process", "--nocapture", "--test-threads=1"].map(Into::into),
-    );
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).env(workload::HOME, &home).env(workload::SEED, seed.to_string());
-    let child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("spawn");
-    let pid = u64::from(child.id());
-    let output = child.wait_with_output().expect("wait");
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}\n{said}\n{text}", output.status);
-    let lines = text.lines().filter_map(|line| line.find("{\"op\"").map(|at| &line[at..]));
-    (pid, lines.map(|line| serde_json::from_str(line).expect("ledger line")).collect())
-}
-
-/// The events that starting and ending the workload process leaves: the test binary's own exec and exit.
-fn without_frame(events: Vec<Record>, pid: u64) -> Vec<Record> {
-    let exe = std::env::current_exe().expect("exe");
-    let is_frame = |event: &Record| {
-        event.pid() == pid
-            && (event.kind() == "exit" || (event.kind() == "exec" && event.text("exe") == exe.to_str()))
-    };
-    let (frame, rest): (Vec<_>, Vec<_>) = events.into_iter().partition(is_frame);
-    assert_eq!(frame.len(), 2, "one exec and one exit of the workload itself: {frame:#?}");
-    rest
+    let variables = [(workload::HOME, home.into_os_string()), (workload::SEED, seed.to_string().into())];
+    program::run("workload_process", wrapper, &variables)
 }
 
 #[test]
@@ -71,7 +43,7 @@ fn the_record_holds_every_operation_once_and_nothing_else() {
     assert!(status.success(), "{status}\n{said}");
     let events = sandbox.events();
     sandbox.assert_nothing_lost(&events);
-    let outcome = compare(&ledger, &without_frame(tree(&events, pid), pid));
+    let outcome = compare(&ledger, &program::without_frame(tree(&events, pid), pid));
     let expected = ledger.iter().filter(|entry| entry.expect.is_some()).count();
     eprintln!("seed {seed}: {} calls, {expected} events expected\n{}", ledger.len(), outcome.render());
     for difference in &outcome.differences {
@@ -90,6 +62,7 @@ fn is_witnessed(call: &str) -> bool {
         && !matches!(call, "fork" | "clone" | "clone3" | "spawn" | "_exit" | "(end)" | "execve" | "execveat")
         && !matches!(call, "close" | "close_range" | "dup2" | "dup3")
         && !matches!(call, "bind" | "mq_open" | "mq_unlink" | "mprotect" | "pkey_mprotect" | "io_submit")
+        && !matches!(call, "setresuid" | "setresgid" | "setgroups" | "unshare" | "chroot" | "fsmount")
         && !workload::writes::WRITES.contains(&call)
 }
 

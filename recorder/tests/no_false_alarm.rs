@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
+use recorder::store::retention::Policy;
 use recorder::store::writer::{Options, Writer};
 use recorder::store::{FrameInput, StoreError, checkpoint_file};
 use recorder::verify::VerifyOptions;
@@ -21,6 +22,7 @@ use recorder::verify::finding::Kind;
 use recorder::verify::report::Report;
 use recorder::verify::report::Verdict::{Incomplete, Unanchored};
 use scratch::disk::{Dice, Disk, Journal, Partial, Plan, cut_power};
+use scratch::retired::retire;
 use scratch::{EPOCH, SECOND, Scratch, lines, options, segments};
 
 const HOUR: i64 = 3600 * SECOND;
@@ -64,6 +66,8 @@ enum Base {
     Torn,
     /// A log just before its first tile is full.
     Tile,
+    /// A log from which retention removed one segment, and will remove two more.
+    Retired,
 }
 
 impl Base {
@@ -90,13 +94,36 @@ impl Base {
             writer.close(EPOCH + 300).unwrap();
             scratch
         });
+        static RETIRED: LazyLock<Scratch> = LazyLock::new(retired_once);
         match self {
             Self::Fresh => Scratch::new(),
             Self::Stopped => STOPPED.copy(),
             Self::Torn => TORN.copy(),
             Self::Tile => TILE.copy(),
+            Self::Retired => RETIRED.copy(),
         }
     }
+
+    fn policy(self) -> Policy {
+        Policy { keep_age_ns: (self == Self::Retired).then_some(5_000 * SECOND), ..Policy::default() }
+    }
+}
+
+/// Four segments of an hour each. The first one is old enough when the last one is begun; two more are when the test begins.
+fn retired_once() -> Scratch {
+    let scratch = Scratch::new();
+    let begin = EPOCH - 40_000 * SECOND;
+    let options = Options { now: begin, retention: Base::Retired.policy(), ..options() };
+    let mut writer = scratch.start(&options).0;
+    for (hour, beats) in [(0, 100), (1, 80), (2, 60), (3, 30)] {
+        let now = begin + hour * 3_700 * SECOND;
+        put(&mut writer, 1, now).unwrap();
+        (0..beats).for_each(|_| drop(writer.heartbeat(now, 0).unwrap()));
+    }
+    let now = begin + 3 * 3_700 * SECOND;
+    assert_eq!(retire(&mut writer, now).unwrap(), 1);
+    writer.close(now).unwrap();
+    scratch
 }
 
 /// A way to end, repeated at every call until the recorder ends in order.
@@ -158,7 +185,7 @@ fn put_all(writer: &mut Writer, counts: &[u64], now: i64) -> Result<u64, StoreEr
 struct Past {
     /// Events that it said are safe.
     acknowledged: u64,
-    /// Whether it ended in order.
+    /// Whether it ended in order, and nothing failed before.
     ended: bool,
     /// Every checkpoint that was ever under its name, the first one perhaps none.
     checkpoints: Vec<Option<Vec<u8>>>,
@@ -178,10 +205,10 @@ impl Past {
 fn record(scratch: &Scratch, series: &Series, plan: Plan, journal: &Arc<Mutex<Journal>>) -> Past {
     let mut past = Past { acknowledged: 0, ended: false, checkpoints: Vec::new() };
     if scratch.store().exists() {
-        past.acknowledged = lines(&scratch.store()).len() as u64;
+        past.acknowledged = next_seq(&lines(&scratch.store()));
     }
     past.look(scratch);
-    let opened = Options { segment_bytes: 4_000, ..options() };
+    let opened = Options { segment_bytes: 4_000, retention: series.base.policy(), ..options() };
     let between = Disk::between(scratch, plan, journal);
     let writer = match Writer::open_on(&scratch.store(), &scratch.state(), opened, between) {
         Ok((writer, _)) => writer,
@@ -196,9 +223,23 @@ fn record(scratch: &Scratch, series: &Series, plan: Plan, journal: &Arc<Mutex<Jo
     past
 }
 
+/// Number of the event behind these.
+fn next_seq(lines: &[String]) -> u64 {
+    lines.last().map_or(0, |line| seq_of(line) + 1)
+}
+
+fn seq_of(line: &str) -> u64 {
+    serde_json::from_str::<serde_json::Value>(line).unwrap()["seq"].as_u64().unwrap()
+}
+
 /// One recorder's life.
 fn work(mut writer: Writer, scratch: &Scratch, jump: i64, past: &mut Past) -> Result<(), StoreError> {
     let later = EPOCH.saturating_add(jump);
+    // A removal that fails is no failure of the record, as long as its frame was written.
+    let retired = retire(&mut writer, EPOCH).map(drop);
+    if retired.is_ok() {
+        past.acknowledged = writer.next_seq();
+    }
     for (counts, now) in [
         (&[3u64][..], EPOCH),
         (&[20, 1, 20], EPOCH + SECOND),
@@ -216,6 +257,7 @@ fn work(mut writer: Writer, scratch: &Scratch, jump: i64, past: &mut Past) -> Re
                 // Whether there is room again or not: only a new start may write.
                 assert!(matches!(put(&mut writer, 1, now), Err(StoreError::Latched { .. })));
                 assert!(matches!(writer.checkpoint(), Err(StoreError::Latched { .. })));
+                retired?;
                 return Err(error);
             }
         }
@@ -224,7 +266,7 @@ fn work(mut writer: Writer, scratch: &Scratch, jump: i64, past: &mut Past) -> Re
     }
     writer.close(later)?;
     past.look(scratch);
-    past.ended = true;
+    past.ended = retired.is_ok();
     Ok(())
 }
 
@@ -307,19 +349,25 @@ fn cut_again_and_again(seed: u64) -> usize {
 
 fn start_again(scratch: &Scratch, series: &Series, acknowledged: u64, what: &str) {
     let now = EPOCH.saturating_add(series.jump).saturating_add(series.jump);
-    let options = Options { boot_id: [8; 16], now, ..options() };
+    let options = Options { boot_id: [8; 16], now, retention: series.base.policy(), ..options() };
     let (mut writer, recovery) = Writer::open(&scratch.store(), &scratch.state(), options)
         .unwrap_or_else(|error| panic!("{what}: {error}"));
-    assert_eq!((recovery.damage.as_ref(), recovery.no_tiles.as_ref()), (None, None), "{what}");
+    let complaints = [&recovery.damage, &recovery.no_tiles, &recovery.no_retention];
+    assert_eq!(complaints, [&None, &None, &None], "{what}");
     assert!(recovery.next_seq >= acknowledged, "{what}: {recovery:?}");
+    retire(&mut writer, now).unwrap();
     put(&mut writer, 1, now).unwrap();
+    let next = writer.next_seq();
     writer.close(now).unwrap();
     let lines = lines(&scratch.store());
-    for (seq, line) in lines.iter().enumerate() {
-        assert!(line.starts_with(&format!("{{\"seq\":{seq},")), "{what}: {line}");
+    let first = seq_of(&lines[0]);
+    for (seq, line) in (first..).zip(&lines) {
+        assert_eq!(seq_of(line), seq, "{what}: {line}");
     }
-    assert_eq!(lines.len() as u64, recovery.next_seq + 1, "{what}");
+    assert_eq!(first + lines.len() as u64, next, "{what}");
     let report = check(scratch);
+    let removed: u64 = report.removed.iter().map(|range| range.segments).sum();
+    assert_eq!(removed, if series.base == Base::Retired { 3 } else { 0 }, "{what}: {:?}", report.removed);
     assert_eq!(report.verdict, Unanchored, "{what}: {:#?}", report.findings);
     assert!(report.checkpoint.is_some(), "{what}: not compared with the checkpoint");
     assert!(!report.has(Kind::TileUnfinished) && !report.has(Kind::NoEnd), "{what}: {:#?}", report.findings);
@@ -349,6 +397,16 @@ fn all_series() -> Vec<Series> {
     }
     for seed in 0..4 {
         all.push(Series { seed, partial: Partial::All, ..Series::new(End::Power, Base::Tile) });
+    }
+    for seed in 0..8 {
+        let partial = Partial::EACH[seed as usize % 4];
+        all.push(Series { seed, partial, ..Series::new(End::Power, Base::Retired) });
+    }
+    for partial in Partial::EACH {
+        all.push(Series { partial, ..Series::new(End::Kill, Base::Retired) });
+    }
+    for end in [End::Full(1), End::Full(3), End::Fails(READ_ONLY), End::Fails(IO_ERROR)] {
+        all.push(Series::new(end, Base::Retired));
     }
     all.push(Series::new(End::Kill, Base::Tile));
     all.push(Series::new(End::Full(1), Base::Tile));

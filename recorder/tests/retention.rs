@@ -21,6 +21,7 @@ use recorder::store::directory::{Directory, SegmentFile};
 use recorder::store::format::{FRAME_HEADER, FrameKind, SegmentHeader};
 use recorder::store::medium::{Files, Medium};
 use recorder::store::retention::{Hold, Policy, Reason, Removal};
+use recorder::store::tiles::Tiles;
 use recorder::store::tree_hashes::TreeHashes;
 use recorder::store::writer::{Immutable, Options, Writer};
 use recorder::store::{FrameInput, StoreError, checkpoint_file};
@@ -589,6 +590,60 @@ fn a_stranger_says_the_same_of_changed_bytes_in_tombstones_and_tiles() {
             Ok(())
         });
     outcome.unwrap_or_else(|how| panic!("{how}"));
+}
+
+/// Copies a store file by file while `meanwhile` happens: segments, oldest first, then tombstones, then tiles. Says whether a
+/// file was gone before its turn came.
+fn copy_in_order(from: &Path, to: &Path, mut meanwhile: impl FnMut()) -> bool {
+    let mut is_whole = true;
+    let mut take = |path: &Path| {
+        let place = to.join(path.strip_prefix(from).unwrap());
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        is_whole &= fs::copy(path, place).is_ok();
+        meanwhile();
+    };
+    segments(from).iter().for_each(|path| take(path));
+    Directory::open(from).unwrap().tombstones().iter().for_each(|file| take(&file.path));
+    Tiles::of(from).list().unwrap().tiles.iter().for_each(|tile| take(&from.join(tile.path())));
+    take(&from.join("origin.pub"));
+    is_whole
+}
+
+#[test]
+fn a_copy_that_is_made_while_segments_are_removed_is_no_tampering() {
+    for removed_before in [false, true] {
+        let (_, count) = copied_while_removing(removed_before, usize::MAX);
+        let whole = (0..count).filter(|at| copied_while_removing(removed_before, *at).0).count();
+        // A segment that is removed after its turn is in the copy, beside its tombstone.
+        assert!(whole > 5 && whole < count, "{whole} of {count}");
+    }
+}
+
+/// Removes old segments after so many files were copied, and copies again when one was gone. Says whether none was, and how
+/// many files there were.
+fn copied_while_removing(removed_before: bool, at: usize) -> (bool, usize) {
+    let (scratch, mut writer) = filled(&by_age(300));
+    if removed_before {
+        assert!(!retire(&mut writer, NOW - 250 * SECOND).unwrap().is_empty());
+    }
+    let copy = Scratch::new();
+    let mut count = 0;
+    let mut meanwhile = || {
+        append(&mut writer, 1).unwrap();
+        if count == at {
+            while !writer.retention_is_due() {
+                append(&mut writer, 1).unwrap();
+            }
+            assert!(!retire(&mut writer, NOW).unwrap().is_empty());
+        }
+        count += 1;
+    };
+    let is_whole = copy_in_order(&scratch.store(), &copy.store(), &mut meanwhile);
+    let files = count;
+    let is_complete = is_whole || copy_in_order(&scratch.store(), &copy.store(), || {});
+    let report = copy.verify();
+    assert!(is_complete && report.verdict == Verdict::Unanchored, "{at}: {:#?}", report.findings);
+    (is_whole, files)
 }
 
 #[test]

@@ -20,6 +20,7 @@ use recorder::store::payload::Packer;
 use recorder::store::writer::{Options, Writer};
 use recorder::verify::VerifyOptions;
 use recorder::verify::event::EventProof;
+use recorder::verify::finding::Kind;
 use scratch::forge::Forgery;
 use scratch::stranger;
 use scratch::{EPOCH, SECOND, Scratch, append, base64, edit, frames, options, segments};
@@ -145,6 +146,36 @@ fn copied_live() -> Scratch {
     copy
 }
 
+/// The same of a log that fills tiles meanwhile, `tile/` at last or at first.
+fn copied_live_with_tiles(tiles_last: bool) -> Scratch {
+    let scratch = Scratch::new();
+    let mut writer = scratch.writer(20_000);
+    let mut record = |frames: i64| {
+        append(&mut writer, 1).unwrap();
+        (0..frames).for_each(|beat| drop(writer.heartbeat(EPOCH + beat, 0).unwrap()));
+    };
+    record(300);
+    let copy = Scratch::new();
+    std::fs::create_dir_all(copy.store().join("tile/0")).unwrap();
+    let mut take = |path: &Path| {
+        std::fs::copy(path, copy.store().join(path.strip_prefix(scratch.store()).unwrap())).unwrap();
+        record(100);
+    };
+    let tiles =
+        || std::fs::read_dir(scratch.store().join("tile/0")).unwrap().map(|tile| tile.unwrap().path());
+    if !tiles_last {
+        tiles().for_each(|tile| take(&tile));
+    }
+    segments(&scratch.store()).iter().for_each(|segment| take(segment));
+    if tiles_last {
+        tiles().for_each(|tile| take(&tile));
+    }
+    take(&scratch.store().join("origin.pub"));
+    let wanted = if tiles_last { Kind::TileAhead } else { Kind::NoEnd };
+    assert!(copy.verify().has(wanted), "{:#?}", copy.verify().findings);
+    copy
+}
+
 type Make = fn() -> Scratch;
 const STORES: &[(&str, Make, u8)] = &[
     ("stopped", stopped, UNANCHORED),
@@ -154,6 +185,8 @@ const STORES: &[(&str, Make, u8)] = &[
     ("damaged", damaged, TAMPERED),
     ("with tiles", with_tiles, UNANCHORED),
     ("copied live", copied_live, UNANCHORED),
+    ("copied live, tiles first", || copied_live_with_tiles(false), UNANCHORED),
+    ("copied live, tiles last", || copied_live_with_tiles(true), UNANCHORED),
 ];
 
 /// What a case that fails prints: only how the verifiers differ.

@@ -2,7 +2,7 @@
 use crate::workspace;
 use anyhow::{Context as _, Result, bail};
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// `cargo`, in the workspace, with the tools folder first on PATH so that the build finds bpf-linker.
@@ -57,9 +57,15 @@ fn line(command: &Command) -> String {
 
 /// Whether PATH has a program of this name.
 pub fn exists(program: &str) -> bool {
+    find(program).is_some()
+}
+
+/// Where PATH has a program of this name.
+pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Daemons live in sbin folders that an ordinary user's PATH leaves out.
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])
-        .any(|folder| folder.join(program).is_file())
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
 }

@@ -9,6 +9,7 @@ mod command;
 mod run;
 mod setup;
 mod test;
+mod vm;
 mod workspace;
 
 use clap::Parser;
@@ -29,6 +30,8 @@ enum Verb {
     Run(run::Args),
     /// Prepare and run every test; as root the live ones too
     Test,
+    /// Boot other kernels in QEMU and run the live tests there
+    Vm(vm::Args),
     /// Check the house rules that are not lints
     Check,
     /// Measure: the pipeline, or the recorder beside its peers
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Verb::Build(args) => build::run(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Test => return test::run(),
+        Verb::Vm(args) => vm::run(&args),
         Verb::Check => check::run(),
         Verb::Bench(bench) => bench::run(&bench),
     };

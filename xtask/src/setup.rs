@@ -1,4 +1,5 @@
 //! `cargo xtask setup`: prepares what a build or a test lacks, and says each thing it does. Never upgrades the system.
+pub mod apt;
 mod bpf_linker;
 mod debian;
 mod rust_src;

@@ -1,8 +1,10 @@
 //! `cargo xtask test`: every test, one line a stage, one closing line that sums them.
+mod fuzz;
 mod packages;
 mod stage;
-mod tally;
+pub mod tally;
 
+use crate::vm::{self, Choice};
 use crate::{check, setup, workspace};
 use stage::Stages;
 use std::process::ExitCode;
@@ -10,7 +12,7 @@ use tally::Tally;
 
 /// Prepares the machine and runs every stage, even after a failed one. The last line printed is the sum.
 pub fn run() -> ExitCode {
-    let mut stages = Stages::new(7);
+    let mut stages = Stages::new(9);
     let mut tally = Tally::default();
     stages.direct("setup", &mut tally, || {
         setup::run()?;
@@ -25,7 +27,9 @@ pub fn run() -> ExitCode {
         &mut tally,
         &["test", "--no-fail-fast", "--", "--show-output"],
     );
+    fuzz::run(&mut stages, &mut tally);
     live(&mut stages, &mut tally);
+    machines(&mut stages, &mut tally);
     println!("{}", tally.closing_line());
     if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -41,4 +45,22 @@ fn live(stages: &mut Stages, tally: &mut Tally) {
     // The stage before counted these as ignored; now they run.
     tally.ignored = 0;
     stages.cargo("live tests", tally, &all);
+}
+
+/// The same promises on kernels that this machine doesn't run; needs no root.
+fn machines(stages: &mut Stages, tally: &mut Tally) {
+    let name = "virtual machines";
+    let choice = Choice::of_stage();
+    if let Err(error) = choice.fetch() {
+        tally.skipped += i64::try_from(choice.count()).unwrap_or(1);
+        stages.skip(name, &format!("{error:#}"));
+        return;
+    }
+    stages.counted(name, tally, |sums| {
+        vm::test(&choice, sums, &|line, is_failure| {
+            if is_failure {
+                println!("    {line}");
+            }
+        })
+    });
 }

@@ -9,7 +9,7 @@ use recorder_common::sample::flag;
 use super::write::wrote;
 use super::{exit_of, is_retry, ran_at_exit};
 use crate::read::user_at;
-use crate::sample::count_missing;
+use crate::sample::{claim, count_missing, release};
 use crate::task;
 
 const PWRITE: u16 = 1;
@@ -23,7 +23,7 @@ const PARTS: usize = 8;
 #[tracepoint]
 pub fn submit_exit(ctx: TracePointContext) -> u32 {
     ran_at_exit(&ctx);
-    submitted(&ctx);
+    exit_of(&ctx).and_then(|call| submitted(call.returned));
     0
 }
 
@@ -40,25 +40,33 @@ struct Request {
     bytes: u64,
 }
 
-/// What the loop over the requests is given.
+/// What the loop over the requests works on. It lives in scratch space for the reason that `sample::State` does.
 #[repr(C)]
 struct Requests {
     address: u64,
     returned: i64,
 }
 
-fn submitted(ctx: &TracePointContext) -> Option<()> {
-    let call = exit_of(ctx)?;
-    if call.returned == 0 || is_retry(call.returned) {
+/// Reports the writes of a call that returned how many requests it took.
+#[inline(always)]
+pub fn submitted(returned: i64) -> Option<()> {
+    if returned == 0 || is_retry(returned) {
         return None;
     }
     let [_, _, address, ..] = task::arguments();
-    let mut requests = Requests { address, returned: call.returned };
     // A refusal is that of the first request.
-    let taken = if call.returned < 0 { 1 } else { call.returned as u64 };
+    let taken = if returned < 0 { 1 } else { returned as u64 };
     let count = if taken > REQUESTS as u64 { REQUESTS } else { taken as u32 };
-    // SAFETY: `request` has the signature that bpf_loop calls, and `requests` outlives the loop.
-    unsafe { bpf_loop(count, request as *mut _, (&raw mut requests).cast(), 0) };
+    let Some(area) = claim() else {
+        count_missing(Class::Files, taken);
+        return None;
+    };
+    // SAFETY: the area is larger than this, 8-aligned, and claimed here.
+    unsafe { area.cast::<Requests>().write(Requests { address, returned }) };
+    let mut context = area;
+    // SAFETY: `request` has the signature that bpf_loop calls, and `context` outlives the loop.
+    unsafe { bpf_loop(count, request as *mut _, (&raw mut context).cast(), 0) };
+    release(area);
     if taken > count as u64 {
         count_missing(Class::Files, taken - count as u64);
     }
@@ -66,9 +74,9 @@ fn submitted(ctx: &TracePointContext) -> Option<()> {
 }
 
 /// Reports one request, if it writes.
-unsafe extern "C" fn request(index: u32, requests: *mut Requests) -> i64 {
-    // SAFETY: bpf_loop hands over the context that `submitted` gave it.
-    let Requests { address, returned } = *unsafe { &*requests };
+unsafe extern "C" fn request(index: u32, context: *mut *mut u8) -> i64 {
+    // SAFETY: bpf_loop hands over the context that `submitted` gave it: a pointer to the requests.
+    let Requests { address, returned } = *unsafe { &*(*context).cast::<Requests>() };
     let request = user_at::<u64>(address.wrapping_add(index as u64 * 8)).and_then(user_at::<Request>);
     let Some(request) = request else {
         if returned > 0 {
@@ -83,7 +91,7 @@ unsafe extern "C" fn request(index: u32, requests: *mut Requests) -> i64 {
     };
     let file = task::file_of(task::current(), request.descriptor);
     let returned = if returned < 0 { returned } else { bytes as i64 & i64::MAX };
-    wrote(file, returned, marks | flag::IO_SUBMIT);
+    wrote(file, returned, marks | flag::IO_SUBMIT, None);
     0
 }
 

@@ -4,19 +4,20 @@ use aya_ebpf::macros::tracepoint;
 use aya_ebpf::programs::TracePointContext;
 use recorder_common::class::Class;
 use recorder_common::kind::Kind;
-use recorder_common::sample::flag;
+use recorder_common::sample::{TaskId, flag};
 use recorder_common::syscall::NONE;
 use recorder_common::text::Tag;
 
 use super::named::base_of;
-use super::{exit_of, is_retry, pick, ran_at_exit};
+use super::{Call, exit_of, is_retry, pick, ran_at_exit};
 use crate::files;
 use crate::maps::OFFSETS;
 use crate::read::{has, kernel, offset, user_at};
 use crate::sample::{Sample, Urgency};
 use crate::task;
 
-const AF_UNIX: u16 = 1;
+/// Family of Unix sockets.
+pub const AF_UNIX: u16 = 1;
 /// Room for the name in a `struct sockaddr_un`.
 const NAME: u64 = 108;
 /// Bytes of the family, which the name follows.
@@ -26,17 +27,28 @@ const FAMILY: u64 = 2;
 #[tracepoint]
 pub fn bind_exit(ctx: TracePointContext) -> u32 {
     ran_at_exit(&ctx);
-    bound(&ctx);
+    exit_of(&ctx).and_then(|call| bound(&call));
     0
 }
 
-fn bound(ctx: &TracePointContext) -> Option<()> {
-    let call = exit_of(ctx)?;
+/// Reports a bind that made a file, or would have.
+#[inline(always)]
+pub fn bound(call: &Call) -> Option<()> {
     if is_retry(call.returned) {
         return None;
     }
     let arguments = task::arguments();
     let file = task::file_of(task::current(), pick(&arguments, call.spec.fd) as u32);
+    let (sock, mode) = unix_socket(file)?;
+    if call.returned == 0 && has(&OFFSETS.unix_path) {
+        return made(sock.wrapping_add(offset(&OFFSETS.unix_path)), mode, 0, None);
+    }
+    named(call.returned, arguments[1], arguments[2] & 0xffff_ffff, mode)
+}
+
+/// The `struct unix_sock` behind an open file, and the mode of its inode.
+#[inline(always)]
+pub fn unix_socket(file: u64) -> Option<(u64, u64)> {
     let socket: u64 = kernel(file, &OFFSETS.file_private);
     let inode = files::inode_of(file);
     if file == 0 || files::mode_of(inode) & files::S_IFMT != files::S_IFSOCK {
@@ -47,25 +59,22 @@ fn bound(ctx: &TracePointContext) -> Option<()> {
     if sock == 0 || kernel::<u16>(common, &OFFSETS.sock_family) != AF_UNIX {
         return None;
     }
-    let mode = files::mode_of(inode) as u64;
-    if call.returned == 0 && has(&OFFSETS.unix_path) {
-        return made(sock.wrapping_add(offset(&OFFSETS.unix_path)), mode);
-    }
-    named(call.returned, arguments[1], arguments[2] & 0xffff_ffff, mode)
+    Some((sock, files::mode_of(inode) as u64))
 }
 
 /// The kernel's own path of the node; there is none behind an abstract or an unnamed address.
 #[inline(always)]
-fn made(path: u64, mode: u64) -> Option<()> {
+pub fn made(path: u64, mode: u64, marks: u64, who: Option<&TaskId>) -> Option<()> {
     let dentry: u64 = kernel(path, &OFFSETS.path_dentry);
     let inode: u64 = kernel(dentry, &OFFSETS.dentry_inode);
     if dentry == 0 || files::is_out_of_scope(inode) {
         return None;
     }
-    let mut sample = Sample::begin(Class::Files, Kind::NodeCreate as u16)?;
+    let mut sample = Sample::begin_for(Class::Files, Kind::NodeCreate as u16, who)?;
     let body = sample.body();
     files::identify(inode, body);
     body.arg[0] = mode;
+    sample.add_flags(marks);
     sample.walked(Tag::Object, path);
     sample.send(Urgency::Batch);
     Some(())

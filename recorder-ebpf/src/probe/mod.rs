@@ -2,21 +2,34 @@
 
 mod aio;
 mod bind;
-mod exec;
+mod bpf;
+mod clock;
+mod credential;
+pub mod exec;
+mod mount;
 mod named;
+mod namespace;
+mod object;
 mod open;
 mod pam;
 mod process;
 mod protect;
+mod ptrace;
 mod queue;
+mod reboot;
+mod system;
+mod uring;
 mod write;
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::programs::TracePointContext;
+use recorder_common::class::Class;
 use recorder_common::hook;
 use recorder_common::syscall::{SYSCALLS, Spec};
 
 use crate::maps::{RUNS, SPECS};
+use crate::sample::{Sample, Urgency};
+use crate::task;
 
 /// A system call at its tracepoint: number, and at exit the returned value.
 pub struct Call {
@@ -24,6 +37,54 @@ pub struct Call {
     pub spec: Spec,
     /// Returned value.
     pub returned: i64,
+    /// System call number.
+    pub number: u64,
+}
+
+impl Call {
+    /// 0, or minus errno.
+    #[inline(always)]
+    pub fn result(&self) -> i32 {
+        if self.returned < 0 { self.returned as i32 } else { 0 }
+    }
+
+    /// A sample of a call whose failures anybody could make a flood of: those do not stand beside program starts.
+    #[inline(always)]
+    pub fn sample(&self, kind: u16, result: i32) -> Option<Sample> {
+        let class = if result == 0 { Class::Critical } else { Class::Files };
+        let sample = Sample::begin(class, kind)?;
+        sample.header().result = result;
+        sample.body().arg[3] = self.number;
+        Some(sample)
+    }
+
+    /// The call as it was asked for.
+    #[inline(always)]
+    pub fn asked(&self) -> Asked {
+        Asked { spec: self.spec, arguments: task::arguments(), in_kernel: &NOT_IN_KERNEL, marks: 0 }
+    }
+}
+
+/// How soon the reader must know of a call of [`Call::sample`].
+#[inline(always)]
+pub fn urgency(result: i32) -> Urgency {
+    if result == 0 { Urgency::Now } else { Urgency::Soon }
+}
+
+/// For names that are the caller's.
+pub static NOT_IN_KERNEL: u64 = 0;
+
+/// What a thread asked the kernel for.
+#[derive(Clone, Copy)]
+pub struct Asked {
+    /// How to read the arguments.
+    pub spec: Spec,
+    /// Arguments, in the order of the system call that the spec describes.
+    pub arguments: [u64; 6],
+    /// Not 0: names and texts are the kernel's own copies, not the caller's.
+    pub in_kernel: &'static u64,
+    /// Bits of `recorder_common::sample::flag` that come with it.
+    pub marks: u64,
 }
 
 /// Counts a run of a hook: the first thing that each program does, whatever comes of it.
@@ -68,12 +129,17 @@ pub fn exit_of(ctx: &TracePointContext) -> Option<Call> {
         let record = ctx.as_ptr().cast::<u8>();
         (record.add(8).cast::<i32>().read(), record.add(16).cast::<i64>().read())
     };
+    Some(Call { spec: spec_of(number)?, returned, number: number as u64 })
+}
+
+/// How to read the system call of this number.
+#[inline(always)]
+pub fn spec_of(number: i32) -> Option<Spec> {
     if number < 0 || number as usize >= SYSCALLS {
         return None;
     }
     // SAFETY: the number is in range. Volatile, because the daemon overrides the table at load.
-    let spec = unsafe { (&raw const SPECS).cast::<Spec>().add(number as usize).read_volatile() };
-    Some(Call { spec, returned })
+    Some(unsafe { (&raw const SPECS).cast::<Spec>().add(number as usize).read_volatile() })
 }
 
 /// The argument at a position of the table; 0 when the call does not have it.

@@ -11,19 +11,21 @@ use recorder_common::syscall::{
 };
 use recorder_common::text::Tag;
 
-use super::{exit_of, is_retry, pick, ran_at_exit};
+use super::{Asked, NOT_IN_KERNEL, exit_of, is_retry, pick, ran_at_exit};
 use crate::maps::OFFSETS;
-use crate::read::{kernel, offset, user_at};
+use crate::read::{kernel, kernel_at, offset, user_at};
 use crate::sample::{Sample, Urgency};
 use crate::{files, task};
 
 /// `AT_FDCWD`: relative to the working directory.
-const AT_FDCWD: i32 = -100;
+pub const AT_FDCWD: i32 = -100;
 const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
-const AT_REMOVEDIR: u64 = 0x200;
-const AT_SYMLINK_FOLLOW: u64 = 0x400;
-const AT_EMPTY_PATH: u64 = 0x1000;
-const RENAME_EXCHANGE: u64 = 2;
+pub const AT_REMOVEDIR: u64 = 0x200;
+pub const AT_SYMLINK_FOLLOW: u64 = 0x400;
+pub const AT_EMPTY_PATH: u64 = 0x1000;
+pub const RENAME_EXCHANGE: u64 = 2;
+/// Leave a whiteout in the old place.
+pub const RENAME_WHITEOUT: u64 = 4;
 
 /// `FS_IOC_SETFLAGS`, its 32-bit form, and `FS_IOC_FSSETXATTR` (`include/uapi/linux/fs.h`).
 const SET_FLAGS: [u64; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
@@ -40,45 +42,76 @@ pub fn named_exit(ctx: TracePointContext) -> u32 {
 #[tracepoint]
 pub fn ioctl_exit(ctx: TracePointContext) -> u32 {
     ran_at_exit(&ctx);
-    let command = task::arguments()[1] & 0xffff_ffff;
-    if command == SET_FLAGS[0] || command == SET_FLAGS[1] || command == SET_FLAGS[2] {
+    if sets_flags(task::arguments()[1]) {
         named(&ctx);
     }
     0
 }
 
+/// Whether a command of ioctl changes inode flags.
+#[inline(always)]
+pub fn sets_flags(command: u64) -> bool {
+    let command = command & 0xffff_ffff;
+    command == SET_FLAGS[0] || command == SET_FLAGS[1] || command == SET_FLAGS[2]
+}
+
 fn named(ctx: &TracePointContext) -> Option<()> {
     let call = exit_of(ctx)?;
-    if is_retry(call.returned) {
+    named_call(&call.asked(), call.returned)
+}
+
+/// Reports a call by the names it was given.
+#[inline(always)]
+pub fn named_call(asked: &Asked, returned: i64) -> Option<()> {
+    if is_retry(returned) {
         return None;
     }
-    let spec = &call.spec;
-    let arguments = task::arguments();
-    let at = pick(&arguments, spec.at);
-    let critical = spec.kind == Kind::Mount as u16 || spec.kind == Kind::Unmount as u16;
-    let class = if critical { Class::Critical } else { Class::Files };
-    let mut sample = Sample::begin(class, kind_of(spec, at))?;
-    sample.header().result = if call.returned < 0 { call.returned as i32 } else { 0 };
-    values(&mut sample, spec, &arguments);
-    sample.add_flags(flags_of(spec, at, &arguments));
-    if !object(&mut sample, spec, &arguments) {
+    let (spec, arguments) = (&asked.spec, &asked.arguments);
+    let mut sample = begin(asked, returned)?;
+    if !object(&mut sample, asked) {
         sample.discard();
         return None;
     }
     if spec.name_to != NONE {
-        let (dir, name) = (pick(&arguments, spec.dir_to), pick(&arguments, spec.name_to));
+        let (dir, name) = (pick(arguments, spec.dir_to), pick(arguments, spec.name_to));
+        let name = Name { address: name, in_kernel: asked.in_kernel };
         name_below(&mut sample, (spec.dir_to, dir), name, (Tag::BaseTo, Tag::NameTo));
     }
-    // mount(2) takes null for what it does not need: that is no text, not an unreadable one.
-    let text = pick(&arguments, spec.text);
-    if spec.text != NONE && text != 0 {
-        sample.user_text(text_tag(spec.text_tag), text);
-    }
-    if spec.flags & SPEC_FSTYPE != 0 && arguments[2] != 0 {
-        sample.user_text(Tag::FsType, arguments[2]);
-    }
-    sample.send(if critical { Urgency::Now } else { Urgency::Batch });
+    finish(sample, asked);
     Some(())
+}
+
+/// Begins the sample of a call: everything but its object.
+#[inline(always)]
+pub fn begin(asked: &Asked, returned: i64) -> Option<Sample> {
+    let spec = &asked.spec;
+    let at = pick(&asked.arguments, spec.at);
+    let class = if is_critical(spec) { Class::Critical } else { Class::Files };
+    let mut sample = Sample::begin(class, kind_of(spec, at))?;
+    sample.header().result = if returned < 0 { returned as i32 } else { 0 };
+    values(&mut sample, spec, &asked.arguments);
+    sample.add_flags(flags_of(spec, at, &asked.arguments) | asked.marks);
+    Some(sample)
+}
+
+/// Ends the sample of a call whose object is there, and sends it.
+#[inline(always)]
+pub fn finish(mut sample: Sample, asked: &Asked) {
+    let spec = &asked.spec;
+    // mount(2) takes null for what it does not need: that is no text, not an unreadable one.
+    let text = pick(&asked.arguments, spec.text);
+    if spec.text != NONE && text != 0 {
+        sample.given_text(text_tag(spec.text_tag), text, read_anew(asked.in_kernel) != 0);
+    }
+    if spec.flags & SPEC_FSTYPE != 0 && asked.arguments[2] != 0 {
+        sample.user_text(Tag::FsType, asked.arguments[2]);
+    }
+    sample.send(if is_critical(spec) { Urgency::Now } else { Urgency::Batch });
+}
+
+#[inline(always)]
+fn is_critical(spec: &Spec) -> bool {
+    spec.kind == Kind::Mount as u16 || spec.kind == Kind::Unmount as u16
 }
 
 #[inline(always)]
@@ -127,6 +160,9 @@ fn flags_of(spec: &Spec, at: u64, arguments: &[u64; 6]) -> u64 {
     if spec.flags & SPEC_RENAMEAT2 != 0 && arguments[4] & RENAME_EXCHANGE != 0 {
         flags |= flag::EXCHANGE;
     }
+    if spec.flags & SPEC_RENAMEAT2 != 0 && arguments[4] & RENAME_WHITEOUT != 0 {
+        flags |= flag::WHITEOUT;
+    }
     if spec.flags & SPEC_REMOUNT != 0 {
         flags |= flag::REMOUNT;
     }
@@ -135,14 +171,15 @@ fn flags_of(spec: &Spec, at: u64, arguments: &[u64; 6]) -> u64 {
 
 /// Appends the object of the call; false when it is out of scope.
 #[inline(always)]
-fn object(sample: &mut Sample, spec: &Spec, arguments: &[u64; 6]) -> bool {
+fn object(sample: &mut Sample, asked: &Asked) -> bool {
+    let (spec, arguments) = (&asked.spec, &asked.arguments);
     if spec.name == NONE {
         return described(sample, pick(arguments, spec.fd) as u32);
     }
-    let name = pick(arguments, spec.name);
+    let name = Name { address: pick(arguments, spec.name), in_kernel: asked.in_kernel };
     let dir = pick(arguments, spec.dir);
-    let empty = pick(arguments, spec.at) & AT_EMPTY_PATH != 0 && user_at::<u8>(name) == Some(0);
-    if (empty || (spec.flags & SPEC_NULL_IS_FD != 0 && name == 0)) && dir as i32 != AT_FDCWD {
+    let empty = pick(arguments, spec.at) & AT_EMPTY_PATH != 0 && name.first() == Some(0);
+    if (empty || (spec.flags & SPEC_NULL_IS_FD != 0 && name.address == 0)) && dir as i32 != AT_FDCWD {
         return described(sample, dir as u32);
     }
     name_below(sample, (spec.dir, dir), name, (Tag::Base, Tag::Name))
@@ -151,7 +188,12 @@ fn object(sample: &mut Sample, spec: &Spec, arguments: &[u64; 6]) -> bool {
 /// Appends the file behind a descriptor; false when it is out of scope.
 #[inline(always)]
 fn described(sample: &mut Sample, descriptor: u32) -> bool {
-    let file = task::file_of(task::current(), descriptor);
+    described_file(sample, task::file_of(task::current(), descriptor))
+}
+
+/// Appends an open file; false when it is out of scope.
+#[inline(always)]
+pub fn described_file(sample: &mut Sample, file: u64) -> bool {
     if file == 0 {
         sample.add_flags(flag::UNRESOLVED);
         return true;
@@ -166,13 +208,43 @@ fn described(sample: &mut Sample, descriptor: u32) -> bool {
     true
 }
 
+/// A name that a caller gave: still where it wrote it, or the kernel's copy.
+#[derive(Clone, Copy)]
+pub struct Name {
+    /// Where it stands.
+    pub address: u64,
+    /// Not 0: in the kernel's memory. Read anew at each use, so that the verifier does not go through all that follows
+    /// once for each answer.
+    pub in_kernel: &'static u64,
+}
+
+#[inline(always)]
+fn read_anew(value: &'static u64) -> u64 {
+    // SAFETY: a reference.
+    unsafe { core::ptr::read_volatile(value) }
+}
+
+impl Name {
+    /// A name in the caller's memory.
+    #[inline(always)]
+    pub fn of_caller(address: u64) -> Self {
+        Self { address, in_kernel: &NOT_IN_KERNEL }
+    }
+
+    /// Its first byte.
+    #[inline(always)]
+    fn first(self) -> Option<u8> {
+        if read_anew(self.in_kernel) != 0 { Some(kernel_at(self.address)) } else { user_at(self.address) }
+    }
+}
+
 /// Appends a name and the directory it is relative to; false when that directory is out of scope.
 #[inline(always)]
-pub fn name_below(sample: &mut Sample, dir: (u8, u64), name: u64, tags: (Tag, Tag)) -> bool {
-    if !base_of(sample, dir, user_at::<u8>(name) == Some(b'/'), tags.0) {
+pub fn name_below(sample: &mut Sample, dir: (u8, u64), name: Name, tags: (Tag, Tag)) -> bool {
+    if !base_of(sample, dir, name.first() == Some(b'/'), tags.0) {
         return false;
     }
-    sample.user_text(tags.1, name);
+    sample.given_text(tags.1, name.address, read_anew(name.in_kernel) != 0);
     sample.add_flags(flag::FROM_ARGUMENT);
     true
 }

@@ -4,11 +4,11 @@ use aya_ebpf::macros::tracepoint;
 use aya_ebpf::programs::TracePointContext;
 use recorder_common::class::Class;
 use recorder_common::kind::Kind;
-use recorder_common::sample::flag;
+use recorder_common::sample::{TaskId, flag};
 use recorder_common::syscall::{NONE, SPEC_DEREF};
 use recorder_common::text::Tag;
 
-use super::named::name_below;
+use super::named::{Name, name_below};
 use super::{Call, exit_of, is_retry, pick, ran_at_exit};
 use crate::files::{self, FMODE_CREATED};
 use crate::maps::OFFSETS;
@@ -19,7 +19,8 @@ use crate::task;
 const O_ACCMODE: u64 = 3;
 /// Make it when it is not there.
 pub const O_CREAT: u64 = 0o100;
-const O_TRUNC: u64 = 0o1000;
+/// Empty it.
+pub const O_TRUNC: u64 = 0o1000;
 const O_PATH: u64 = 0o10_000_000;
 /// The bit that tells `O_TMPFILE` from `O_DIRECTORY`.
 const O_TMPFILE: u64 = 0o20_000_000;
@@ -30,18 +31,29 @@ const EACCES: i64 = -13;
 #[tracepoint]
 pub fn open_exit(ctx: TracePointContext) -> u32 {
     ran_at_exit(&ctx);
-    opened(&ctx);
+    exit_of(&ctx).and_then(|call| opened(&call));
     0
 }
 
-fn opened(ctx: &TracePointContext) -> Option<()> {
-    let call = exit_of(ctx)?;
+/// Reports the open of a system call that returns.
+#[inline(always)]
+pub fn opened(call: &Call) -> Option<()> {
     let arguments = task::arguments();
-    let flags = open_flags(&call, &arguments);
+    let flags = open_flags(call, &arguments);
     if call.returned >= 0 {
-        return changed(&call, flags);
+        if !may_change(flags) {
+            return None;
+        }
+        return changed(task::file_of(task::current(), call.returned as u32), flags, 0, None);
     }
-    refused(&call, &arguments, flags)
+    let name = Name::of_caller(pick(&arguments, call.spec.name));
+    let opening = Opening {
+        dir: (call.spec.dir, pick(&arguments, call.spec.dir)),
+        name: (call.spec.name != NONE).then_some(name),
+        flags,
+        marks: 0,
+    };
+    refused(&opening, call.returned)
 }
 
 /// Flags of the open: an argument, the first field of `struct open_how`, or creat's fixed ones.
@@ -54,14 +66,17 @@ fn open_flags(call: &Call, arguments: &[u64; 6]) -> u64 {
     if call.spec.flags & SPEC_DEREF != 0 { user_at(value).unwrap_or(0) } else { value & 0xffff_ffff }
 }
 
-/// An open that succeeded is recorded when it created or truncated.
+/// Whether an open with these flags can create or truncate.
 #[inline(always)]
-fn changed(call: &Call, flags: u64) -> Option<()> {
+pub fn may_change(flags: u64) -> bool {
+    flags & (O_CREAT | O_TRUNC | O_TMPFILE) != 0 && flags & O_PATH == 0
+}
+
+/// An open that succeeded is recorded when it created or truncated. `marks` are further flags of the event, `who` is
+/// the opener when it is not the current task.
+#[inline(always)]
+pub fn changed(file: u64, flags: u64, marks: u64, who: Option<&TaskId>) -> Option<()> {
     let unnamed = flags & O_TMPFILE != 0;
-    if flags & (O_CREAT | O_TRUNC | O_TMPFILE) == 0 || flags & O_PATH != 0 {
-        return None;
-    }
-    let file = task::file_of(task::current(), call.returned as u32);
     let created = unnamed || kernel::<u32>(file, &OFFSETS.file_mode) & FMODE_CREATED != 0;
     if !created && flags & O_TRUNC == 0 {
         return None;
@@ -71,10 +86,11 @@ fn changed(call: &Call, flags: u64) -> Option<()> {
         return None;
     }
     let kind = if created { Kind::FileCreate } else { Kind::FileTruncate };
-    let mut sample = Sample::begin(Class::Files, kind as u16)?;
+    let mut sample = Sample::begin_for(Class::Files, kind as u16, who)?;
     let body = sample.body();
     files::identify(inode, body);
     body.arg[3] = flags;
+    sample.add_flags(marks);
     if unnamed {
         sample.add_flags(flag::TMPFILE);
     }
@@ -103,22 +119,33 @@ pub fn refused_kind(returned: i64, flags: u64) -> Option<Kind> {
     })
 }
 
+/// What an open asked for.
+pub struct Opening {
+    /// Position and value of the directory descriptor.
+    pub dir: (u8, u64),
+    /// Name, when there is one.
+    pub name: Option<Name>,
+    /// `O_*`.
+    pub flags: u64,
+    /// Bits of `recorder_common::sample::flag`.
+    pub marks: u64,
+}
+
 /// An open that failed is recorded when it wanted to change something, or when permission was refused.
 #[inline(always)]
-fn refused(call: &Call, arguments: &[u64; 6], flags: u64) -> Option<()> {
-    let kind = refused_kind(call.returned, flags)?;
+pub fn refused(opening: &Opening, returned: i64) -> Option<()> {
+    let kind = refused_kind(returned, opening.flags)?;
     let mut sample = Sample::begin(Class::Files, kind as u16)?;
-    sample.header().result = call.returned as i32;
-    sample.body().arg[3] = flags;
-    sample.add_flags(flag::OPEN);
-    if call.spec.name == NONE {
-        sample.add_flags(flag::UNRESOLVED);
-    } else {
-        let dir = (call.spec.dir, pick(arguments, call.spec.dir));
-        let name = pick(arguments, call.spec.name);
-        if !name_below(&mut sample, dir, name, (Tag::Base, Tag::Name)) {
-            sample.discard();
-            return None;
+    sample.header().result = returned as i32;
+    sample.body().arg[3] = opening.flags;
+    sample.add_flags(flag::OPEN | opening.marks);
+    match opening.name {
+        None => sample.add_flags(flag::UNRESOLVED),
+        Some(name) => {
+            if !name_below(&mut sample, opening.dir, name, (Tag::Base, Tag::Name)) {
+                sample.discard();
+                return None;
+            }
         }
     }
     sample.send(Urgency::Batch);

@@ -1,5 +1,6 @@
 //! Processes: exec, fork and exit, from the scheduler's tracepoints.
 
+use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use recorder_common::class::Class;
@@ -9,10 +10,17 @@ use recorder_common::sample::flag;
 use recorder_common::text::Tag;
 
 use super::ran;
-use crate::maps::OFFSETS;
-use crate::read::{kernel, offset};
+use crate::maps::{ENDED, OFFSETS};
+use crate::read::{kernel, kernel_bit, offset};
 use crate::sample::{Sample, Urgency};
 use crate::{files, task};
+
+/// How a 32-bit program begins (`ELFMAG`, `ELFCLASS32`).
+const ELF_32: [u8; 5] = *b"\x7fELF\x01";
+/// The threads of a process end together (`include/linux/sched/signal.h`).
+const SIGNAL_GROUP_EXIT: u32 = 4;
+/// What `BPF_NOEXIST` gives for a key that is there.
+const EEXIST: i32 = -17;
 
 /// Hook: `tp_btf/sched_process_exec(task, old_pid, bprm)`; fires after the point of no return.
 #[btf_tracepoint(function = "sched_process_exec")]
@@ -39,7 +47,16 @@ fn exec(task: u64, bprm: u64) -> Option<()> {
         kernel::<u32>(inode, &OFFSETS.inode_nlink) as u64,
     ];
     flag_setuid(&mut sample);
+    let gained = gained(&sample, bprm);
+    if gained != 0 {
+        sample.body().arg[2] = gained;
+        sample.add_flags(flag::SETUID);
+    }
     files::flag_memfd(exe, &mut sample);
+    // The beginning of the program, or of the interpreter that runs it.
+    if kernel::<[u8; 5]>(bprm, &OFFSETS.bprm_beginning) == ELF_32 {
+        sample.add_flags(flag::COMPAT);
+    }
     sample.walked(Tag::Exe, files::path_of(exe));
     sample.walked(Tag::Cwd, fs.wrapping_add(offset(&OFFSETS.fs_pwd)));
     let given: u64 = kernel(bprm, &OFFSETS.bprm_filename);
@@ -71,6 +88,21 @@ fn flag_setuid(sample: &mut Sample) {
     if user || group {
         sample.add_flags(flag::SETUID);
     }
+}
+
+/// Capabilities that the program's file gave: those permitted now, beside the ambient ones that were there before.
+/// Who is root already, or only runs on with two user ids, gains nothing by a file without them.
+#[inline(always)]
+fn gained(sample: &Sample, bprm: u64) -> u64 {
+    if !kernel_bit(bprm, &OFFSETS.bprm_secureexec_bit) {
+        return 0;
+    }
+    let is_setuid = sample.has_flags(flag::SETUID);
+    if sample.header().task.euid == 0 && !is_setuid {
+        return 0;
+    }
+    let cred: u64 = kernel(task::current(), &OFFSETS.task_cred);
+    kernel::<u64>(cred, &OFFSETS.cred_permitted) & !kernel::<u64>(cred, &OFFSETS.cred_ambient)
 }
 
 /// Hook: `tp_btf/sched_process_fork(parent, child)`. Threads are not recorded.
@@ -106,9 +138,24 @@ fn exit(task: u64) -> Option<()> {
     if kernel::<u32>(signal, &OFFSETS.signal_live) != 0 {
         return None;
     }
+    // The count is taken down before this hook, so two threads that end at once may both find no other. The first tells.
+    let process = [task::tgid() as u64, task::start_of(task)];
+    if ENDED.insert(&process, &1, BPF_NOEXIST as u64) == Err(EEXIST) {
+        return None;
+    }
     super::write::close_all(task, &OFFSETS.fdt_open_fds, 0, u32::MAX);
     let sample = Sample::begin(Class::Critical, Kind::Exit as u16)?;
-    sample.body().arg[0] = kernel::<u32>(task, &OFFSETS.task_exit_code) as u64;
+    sample.body().arg[0] = exit_code(task, signal) as u64;
     sample.send(Urgency::Batch);
     Some(())
+}
+
+/// What the parent will be told. The last thread need not be the one that knows: it may be the kernel's own.
+#[inline(always)]
+fn exit_code(task: u64, signal: u64) -> u32 {
+    if kernel::<u32>(signal, &OFFSETS.signal_flags) & SIGNAL_GROUP_EXIT != 0 {
+        return kernel(signal, &OFFSETS.signal_code);
+    }
+    let leader: u64 = kernel(task, &OFFSETS.task_group_leader);
+    kernel(leader, &OFFSETS.task_exit_code)
 }

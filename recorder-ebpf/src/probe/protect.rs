@@ -36,10 +36,16 @@ const RANGE_WITH_GAPS: u64 = 3;
 pub fn protect_enter(ctx: TracePointContext) -> u32 {
     ran_at_entry(&ctx);
     let [start, length, protection, ..] = task::arguments();
+    looked([start, length, protection]);
+    0
+}
+
+/// Looks at the mappings before a call that makes them writable: start, length, protection.
+#[inline(always)]
+pub fn looked([start, length, protection]: [u64; 3]) {
     if protection & PROT_WRITE != 0 {
         look(start, start.wrapping_add(length.wrapping_add(PAGE_MASK) & !PAGE_MASK));
     }
-    0
 }
 
 /// A search in the tree of the process's mappings, in scratch space.
@@ -176,7 +182,8 @@ fn keep(search: &mut Search, end: u64) {
 #[tracepoint]
 pub fn protect_exit(ctx: TracePointContext) -> u32 {
     ran_at_exit(&ctx);
-    protected(&ctx);
+    let [_, _, protection, ..] = task::arguments();
+    exit_of(&ctx).and_then(|call| protected(protection, call.returned));
     0
 }
 
@@ -187,16 +194,16 @@ struct Telling {
     result: i64,
 }
 
-fn protected(ctx: &TracePointContext) -> Option<()> {
-    let [_, _, protection, ..] = task::arguments();
+/// Reports the mappings that a call made writable, or would have.
+#[inline(always)]
+pub fn protected(protection: u64, returned: i64) -> Option<()> {
     if protection & PROT_WRITE == 0 {
         return None;
     }
-    let call = exit_of(ctx)?;
     let thread = bpf_get_current_pid_tgid();
     let found = PROTECTED.get_ptr_mut(thread)?;
-    if !is_retry(call.returned) {
-        let mut telling = Telling { found, result: call.returned };
+    if !is_retry(returned) {
+        let mut telling = Telling { found, result: returned };
         // SAFETY: a map value.
         let count = unsafe { (*found).count } as u32;
         let count = if count > MAPPINGS { MAPPINGS } else { count };

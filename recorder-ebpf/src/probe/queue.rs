@@ -24,11 +24,17 @@ const NEWER: u32 = 16;
 #[tracepoint]
 pub fn queue_open_enter(ctx: TracePointContext) -> u32 {
     ran_at_entry(&ctx);
+    note_newest();
+    0
+}
+
+/// Notes the newest queue before a call that may make one.
+#[inline(always)]
+pub fn note_newest() {
     if task::arguments()[1] & O_CREAT != 0 {
         let inode = newest();
         let _ = QUEUES.insert(bpf_get_current_pid_tgid(), identity(inode), 0);
     }
-    0
 }
 
 /// The newest inode of the queues' file system in the caller's namespace.
@@ -71,21 +77,22 @@ fn is_newer(inode: u64, known: [u64; 2]) -> bool {
 #[tracepoint]
 pub fn queue_open_exit(ctx: TracePointContext) -> u32 {
     ran_at_exit(&ctx);
-    opened(&ctx);
+    exit_of(&ctx).and_then(|call| opened(call.returned));
     0
 }
 
-fn opened(ctx: &TracePointContext) -> Option<()> {
-    let call = exit_of(ctx)?;
+/// Reports a queue that was made, or could not be opened.
+#[inline(always)]
+pub fn opened(returned: i64) -> Option<()> {
     let [name, flags, ..] = task::arguments();
     let flags = flags & 0xffff_ffff;
-    if call.returned < 0 {
-        return told(refused_kind(call.returned, flags)?, call.returned, name, flag::OPEN);
+    if returned < 0 {
+        return told(refused_kind(returned, flags)?, returned, name, flag::OPEN);
     }
     if flags & O_CREAT == 0 {
         return None;
     }
-    let file = task::file_of(task::current(), call.returned as u32);
+    let file = task::file_of(task::current(), returned as u32);
     let inode = files::inode_of(file);
     // SAFETY: the value is copied out at once.
     let known = unsafe { QUEUES.get(bpf_get_current_pid_tgid()) }.copied();
@@ -107,17 +114,18 @@ fn opened(ctx: &TracePointContext) -> Option<()> {
 #[tracepoint]
 pub fn queue_unlink_exit(ctx: TracePointContext) -> u32 {
     ran_at_exit(&ctx);
-    unlinked(&ctx);
+    exit_of(&ctx).and_then(|call| unlinked(call.returned));
     0
 }
 
-fn unlinked(ctx: &TracePointContext) -> Option<()> {
-    let call = exit_of(ctx)?;
-    if is_retry(call.returned) {
+/// Reports the removal of a queue's name.
+#[inline(always)]
+pub fn unlinked(returned: i64) -> Option<()> {
+    if is_retry(returned) {
         return None;
     }
     let [name, ..] = task::arguments();
-    told(Kind::FileDelete, call.returned, name, 0)
+    told(Kind::FileDelete, returned, name, 0)
 }
 
 /// Reports a queue by the caller's name.

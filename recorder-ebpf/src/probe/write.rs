@@ -6,12 +6,12 @@ use aya_ebpf::macros::tracepoint;
 use aya_ebpf::programs::TracePointContext;
 use recorder_common::class::Class;
 use recorder_common::kind::Kind;
-use recorder_common::sample::flag;
+use recorder_common::sample::{TaskId, flag};
 use recorder_common::text::Tag;
 
 use super::{exit_of, is_retry, pick, ran_at_entry, ran_at_exit};
 use crate::maps::{OFFSETS, WRITES, Written};
-use crate::read::kernel_at;
+use crate::read::{kernel, kernel_at, offset};
 use crate::sample::{Sample, Urgency, claim, count_loss, release};
 use crate::{atomic, files, task};
 
@@ -19,6 +19,9 @@ use crate::{atomic, files, task};
 pub const PROT_WRITE: u64 = 2;
 const MAP_SHARED: u64 = 1;
 const MAP_ANONYMOUS: u64 = 0x20;
+/// Superblock magic of proc.
+const PROC: u64 = 0x9fa0;
+const NR_WRITE: u64 = 1;
 /// Descriptors of a process that are looked at when it ends or closes a range.
 const DESCRIPTORS: u32 = 65_536;
 
@@ -37,13 +40,13 @@ fn written(ctx: &TracePointContext) -> Option<()> {
         return None;
     }
     let file = task::file_of(task::current(), pick(&task::arguments(), call.spec.fd) as u32);
-    wrote(file, call.returned, 0)
+    wrote(file, call.returned, 0, None)
 }
 
 /// Reports the first write through an open file, and every one that failed; adds the others up. `returned` is bytes
-/// or minus errno, `marks` are flags of the event and of the summary.
+/// or minus errno, `marks` are flags of the event and of the summary, `who` is the writer when it is not the current task.
 #[inline(always)]
-pub fn wrote(file: u64, returned: i64, marks: u64) -> Option<()> {
+pub fn wrote(file: u64, returned: i64, marks: u64, who: Option<&TaskId>) -> Option<()> {
     if file == 0 {
         return None;
     }
@@ -52,15 +55,19 @@ pub fn wrote(file: u64, returned: i64, marks: u64) -> Option<()> {
     if !failed && add(file, inode, returned as u64, marks) {
         return None;
     }
-    if !files::holds_data(files::mode_of(inode)) || files::is_out_of_scope(inode) {
+    let takes_commands = marks & flag::COMMAND != 0 && files::is_character(files::mode_of(inode));
+    if !files::holds_data(files::mode_of(inode)) && !takes_commands {
         return None;
+    }
+    if files::is_out_of_scope(inode) {
+        return login_set(file, inode, returned);
     }
     if !failed {
         let (bytes, marks) = (returned as u64, marks as u32);
         let first = Written { bytes, calls: 1, inode, closer: 0, seen: 0, mapped: 0, marks };
         let _ = WRITES.insert(file, first, 0);
     }
-    let mut sample = Sample::begin(Class::Files, Kind::FileWrite as u16)?;
+    let mut sample = Sample::begin_for(Class::Files, Kind::FileWrite as u16, who)?;
     let body = sample.body();
     files::identify(inode, body);
     if failed {
@@ -73,6 +80,27 @@ pub fn wrote(file: u64, returned: i64, marks: u64) -> Option<()> {
     files::flag_memfd(file, &mut sample);
     sample.walked(Tag::Object, files::path_of(file));
     sample.send(Urgency::Batch);
+    Some(())
+}
+
+/// Reports a write to `/proc/self/loginuid`, by which a login program says who logged in; a task has no other way.
+#[inline(always)]
+fn login_set(file: u64, inode: u64, returned: i64) -> Option<()> {
+    let superblock: u64 = kernel(inode, &OFFSETS.inode_sb);
+    if kernel::<u64>(superblock, &OFFSETS.sb_magic) != PROC {
+        return None;
+    }
+    let dentry: u64 = kernel(files::path_of(file), &OFFSETS.path_dentry);
+    let name: u64 = kernel(dentry.wrapping_add(offset(&OFFSETS.dentry_name)), &OFFSETS.qstr_name);
+    if kernel_at::<[u8; 9]>(name) != *b"loginuid\0" {
+        return None;
+    }
+    let failed = returned < 0;
+    let class = if failed { Class::Files } else { Class::Critical };
+    let sample = Sample::begin(class, Kind::SessionId as u16)?;
+    sample.header().result = if failed { returned as i32 } else { 0 };
+    sample.body().arg[3] = NR_WRITE;
+    sample.send(if failed { Urgency::Soon } else { Urgency::Now });
     Some(())
 }
 
@@ -131,22 +159,44 @@ pub fn close_range_enter(ctx: TracePointContext) -> u32 {
 
 /// Reports an open file of which `going` references go now, when they are all there are.
 #[inline(always)]
-fn close(file: u64, going: u64) -> Option<()> {
+pub fn close(file: u64, going: u64) -> Option<()> {
     if file == 0 {
         return None;
     }
     let known = WRITES.get_ptr_mut(file)?;
     // SAFETY: a map value; a torn read of counters cannot happen on 64 bit.
     let written = unsafe { *known };
-    if files::references(file) > going && written.mapped == 0 {
+    if files::references(file) > going && !is_held_unseen(&written) {
         return None;
     }
+    summary(file, &written, None)
+}
+
+/// Whether the count of references says nothing at a close: a mapping holds the file, or a ring, which lets go of a file
+/// some time after the request.
+#[inline(always)]
+pub fn is_held_unseen(written: &Written) -> bool {
+    written.mapped != 0 || written.marks as u64 & flag::IO_URING != 0
+}
+
+/// Reports an open file that nobody holds any more, unless that was done.
+#[inline(always)]
+pub fn close_last(file: u64) -> Option<()> {
+    let known = WRITES.get_ptr_mut(file)?;
+    // SAFETY: a map value; a torn read of counters cannot happen on 64 bit.
+    let written = unsafe { *known };
+    summary(file, &written, None)
+}
+
+/// Reports what was written through an open file, and forgets it; `who` as for [`wrote`].
+#[inline(always)]
+pub fn summary(file: u64, written: &Written, who: Option<&TaskId>) -> Option<()> {
     let inode = files::inode_of(file);
     let _ = WRITES.remove(file);
     if inode != written.inode {
         return None;
     }
-    let mut sample = Sample::begin(Class::Files, Kind::FileWrite as u16)?;
+    let mut sample = Sample::begin_for(Class::Files, Kind::FileWrite as u16, who)?;
     let body = sample.body();
     files::identify(inode, body);
     body.arg[0] = written.bytes;
@@ -254,21 +304,23 @@ pub fn mapped_writable(file: u64, bytes: u64, result: i32) -> Option<()> {
 #[tracepoint]
 pub fn mmap_exit(ctx: TracePointContext) -> u32 {
     ran_at_exit(&ctx);
-    mapped(&ctx);
+    let [_, length, protection, flags, descriptor, _] = task::arguments();
+    if flags & MAP_ANONYMOUS == 0
+        && let Some(call) = exit_of(&ctx)
+    {
+        let file = task::file_of(task::current(), descriptor as u32);
+        mapped(file, length, (protection, flags), call.returned);
+    }
     0
 }
 
-fn mapped(ctx: &TracePointContext) -> Option<()> {
-    let call = exit_of(ctx)?;
-    let [_, length, protection, flags, descriptor, _] = task::arguments();
-    if flags & MAP_ANONYMOUS != 0 || is_retry(call.returned) {
+/// Reports a mapping that changes a file without a write; `returned` is its address or minus errno.
+#[inline(always)]
+pub fn mapped(file: u64, length: u64, (protection, flags): (u64, u64), returned: i64) -> Option<()> {
+    if file == 0 || flags & MAP_ANONYMOUS != 0 || is_retry(returned) {
         return None;
     }
-    let file = task::file_of(task::current(), descriptor as u32);
-    if file == 0 {
-        return None;
-    }
-    let failed = call.returned < 0 && call.returned > -4096;
+    let failed = returned < 0 && returned > -4096;
     if !failed && let Some(known) = WRITES.get_ptr_mut(file) {
         // SAFETY: a map value; a plain store of one word.
         unsafe { (*known).mapped = 1 };
@@ -276,5 +328,5 @@ fn mapped(ctx: &TracePointContext) -> Option<()> {
     if flags & MAP_SHARED == 0 || protection & PROT_WRITE == 0 {
         return None;
     }
-    mapped_writable(file, length, if failed { call.returned as i32 } else { 0 })
+    mapped_writable(file, length, if failed { returned as i32 } else { 0 })
 }

@@ -4,6 +4,8 @@
 
 use std::thread::{Builder, scope};
 
+use aya::programs::fentry::FEntryLink;
+use aya::programs::fexit::FExitLink;
 use aya::programs::tp_btf::BtfTracePointLink;
 use aya::programs::trace_point::TracePointLink;
 use aya::programs::uprobe::UProbeLink;
@@ -18,6 +20,10 @@ pub enum Link {
     Btf(BtfTracePointLink),
     /// A tracepoint of a system call.
     Tracepoint(TracePointLink),
+    /// The entry of a function of the kernel.
+    Entry(FEntryLink),
+    /// The return of a function of the kernel.
+    Exit(FExitLink),
     /// A function of a library.
     Uprobe(UProbeLink),
 }

@@ -65,6 +65,16 @@ pub const PAM: &[(&str, u64, bool, Kind)] = &[
     ("pam_end", pam::END, true, Kind::Logout),
 ];
 
+/// io_uring: completions first, so that no request is taken up whose completion goes by. Its submission was called
+/// `io_uring_submit_sqe` before Linux 6.4.
+const URING: [(&str, &str); 5] = [
+    ("uring_complete", "io_uring_complete"),
+    ("uring_overflow", "io_uring_cqe_overflow"),
+    ("uring_refused", "io_uring_req_failed"),
+    ("uring_submit", "io_uring_submit_req"),
+    ("uring_submit", "io_uring_submit_sqe"),
+];
+
 /// Every attachment, in the order in which they are made: exec first, so that no process is unknown for long.
 #[must_use]
 pub fn hooks() -> Vec<Hook> {
@@ -77,7 +87,11 @@ pub fn hooks() -> Vec<Hook> {
             kind: Kind::FileWrite,
         },
         Hook { program: "process_exit", place: Place::Btf("sched_process_exit"), kind: Kind::Exit },
+        Hook { program: "module_load", place: Place::Btf("module_load"), kind: Kind::Module },
     ];
+    for (program, name) in URING {
+        hooks.push(Hook { program, place: Place::Btf(name), kind: Kind::FileWrite });
+    }
     for call in CALLS {
         let Ok(kind) = Kind::try_from(call.spec.kind) else { continue };
         for program in call.before.into_iter().chain([call.program]) {

@@ -3,20 +3,22 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope};
 use aya::programs::{Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use recorder_common::class::Class;
+use recorder_common::kind::Kind;
 use recorder_common::sample::Counters;
 
 use super::attached::{Attached, Link};
 use super::canary::{Canary, Library};
+use super::cost::{self, ProgramCost};
 use super::freeze::freeze;
 use super::hooks::{Hook, Place, hooks};
 use super::library::Programs;
 use super::report::{ProbeRow, State};
-use super::{CaptureError, offsets, syscalls};
+use super::{CaptureError, object_family, offsets, syscalls};
 
 /// The probes, compiled by the build script.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/recorder-ebpf"));
@@ -75,11 +77,12 @@ impl Capture {
             .map_max_entries("FILES", sizes.files)
             .load(OBJECT)
             .map_err(|error| load_error(&error))?;
-        freeze(&ebpf)?;
         let mut attached = Attached::default();
         // Before the probes: a file that is put in its place meanwhile shows as another one.
         let library = libpam().and_then(Library::at);
         let (mut rows, hooks) = attach_all(&mut ebpf, &mut attached)?;
+        // Once the daemon has written what it has to.
+        freeze(&ebpf)?;
         rows.extend(resolved.absent.iter().map(|field| ProbeRow::absent_field(field)));
         give_back_memory();
         Ok(Self { _attached: attached, ebpf, rows, hooks, library })
@@ -89,6 +92,12 @@ impl Capture {
     #[must_use]
     pub fn rows(&self) -> &[ProbeRow] {
         &self.rows
+    }
+
+    /// What the verifier went through for each loaded program.
+    #[must_use]
+    pub fn costs(&self) -> Vec<ProgramCost> {
+        cost::of(&self.ebpf)
     }
 
     /// Takes the ring of a class; each can be taken once.
@@ -164,6 +173,8 @@ fn check_tracefs() -> Result<(), CaptureError> {
 /// Whether the running kernel has the place at all.
 fn is_in_kernel(place: &Place) -> bool {
     let event = match place {
+        Place::Btf(name) if name.starts_with("io_uring_") => Path::new("events/io_uring").join(name),
+        Place::Btf(name) if name.starts_with("module_") => Path::new("events/module").join(name),
         Place::Btf(name) => Path::new("events/sched").join(name),
         Place::Tracepoint(name) => Path::new("events/syscalls").join(name),
         Place::Pam { .. } => return true,
@@ -221,36 +232,62 @@ fn attach_all(ebpf: &mut Ebpf, attached: &mut Attached) -> Result<(Vec<ProbeRow>
         path: PathBuf::from(offsets::VMLINUX),
         why: error.to_string(),
     })?;
+    let (mut rows, mut in_place) = (Vec::new(), Vec::new());
+    let (first, rest): (Vec<_>, Vec<_>) =
+        hooks().into_iter().partition(|hook| matches!(hook.place, Place::Btf(_)));
+    in_place.extend(attach_hooks(ebpf, &first, (attached, &mut rows), &btf)?);
+    let kinds = object_family::attach(ebpf, (attached, &mut rows), &btf);
+    tell_kinds(ebpf, &kinds)
+        .map_err(|error| CaptureError::Map { name: "OBJECT_KINDS", why: chain(&error) })?;
+    let is_served = |hook: &Hook| matches!(hook.place, Place::Tracepoint(_)) && kinds.contains(&hook.kind);
+    let rest: Vec<_> = rest.into_iter().filter(|hook| !is_served(hook)).collect();
+    in_place.extend(attach_hooks(ebpf, &rest, (attached, &mut rows), &btf)?);
+    Ok((rows, in_place))
+}
+
+/// Lets the probes of io_uring know what the object family tells already.
+fn tell_kinds(ebpf: &mut Ebpf, kinds: &[Kind]) -> Result<(), MapError> {
+    let bits = kinds.iter().fold(0_u64, |bits, kind| bits | 1_u64.checked_shl(*kind as u32).unwrap_or(0));
+    let Some(map) = ebpf.map_mut("OBJECT_KINDS") else { return Ok(()) };
+    Array::try_from(map)?.set(0, bits, 0)
+}
+
+/// Attaches each hook that the running kernel has; returns those that are in place.
+fn attach_hooks(
+    ebpf: &mut Ebpf,
+    hooks: &[Hook],
+    (attached, rows): (&mut Attached, &mut Vec<ProbeRow>),
+    btf: &Btf,
+) -> Result<Vec<Hook>, CaptureError> {
     let libpam = libpam();
     let mut in_place = Vec::new();
     let mut loaded = HashMap::new();
-    let mut rows = Vec::new();
-    for hook in hooks() {
+    for hook in hooks {
         if !is_in_kernel(&hook.place) {
             let why = "this kernel has no such call or tracepoint".to_owned();
-            rows.push(ProbeRow::new(&hook, State::Absent, Some(why)));
+            rows.push(ProbeRow::new(hook, State::Absent, Some(why)));
             continue;
         }
         let outcome = match loaded.get(hook.program) {
             Some(outcome) => Result::clone(outcome),
             None => {
-                let outcome = load_program(ebpf, &hook, &btf);
+                let outcome = load_program(ebpf, hook, btf);
                 loaded.insert(hook.program, outcome.clone());
                 outcome
             }
         };
-        let outcome = outcome.and_then(|()| attach(ebpf, &hook, libpam));
+        let outcome = outcome.and_then(|()| attach(ebpf, hook, libpam));
         match outcome {
             Ok(link) => {
                 attached.push(link);
-                rows.push(ProbeRow::new(&hook, State::Attached, None));
-                in_place.push(hook);
+                rows.push(ProbeRow::new(hook, State::Attached, None));
+                in_place.push(hook.clone());
             }
-            Err(why) if hook.is_essential() => return Err(essential(&hook, why)),
-            Err(why) => rows.push(ProbeRow::new(&hook, State::Missing, Some(why))),
+            Err(why) if hook.is_essential() => return Err(essential(hook, why)),
+            Err(why) => rows.push(ProbeRow::new(hook, State::Missing, Some(why))),
         }
     }
-    Ok((rows, in_place))
+    Ok(in_place)
 }
 
 fn essential(hook: &Hook, why: String) -> CaptureError {

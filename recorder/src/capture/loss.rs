@@ -41,6 +41,8 @@ struct Hole {
 /// The numbers of one CPU and class.
 #[derive(Debug, Default)]
 struct Stream {
+    /// Below it are samples from before the record began.
+    begin: u64,
     next: u64,
     last_mono: u64,
     holes: Vec<Hole>,
@@ -118,9 +120,30 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// Notes a sample that arrived.
-    pub fn observe(&mut self, class: Class, cpu: u32, sequence: u64, mono: u64) {
-        self.streams.entry((class, cpu)).or_default().observe(sequence, mono);
+    /// Begins with what the kernel numbers from now on: attaching takes seconds in which nobody reads the rings, and
+    /// what they could not hold meanwhile is not lost, because the record does not claim it.
+    #[must_use]
+    pub fn beginning_at(counters: &[(Class, u32, Counters)]) -> Self {
+        let stream = |kernel: &Counters| Stream {
+            begin: kernel.sequence,
+            next: kernel.sequence,
+            promised: kernel.sequence,
+            dropped: kernel.dropped,
+            ..Stream::default()
+        };
+        Self {
+            streams: counters.iter().map(|(class, cpu, kernel)| ((*class, *cpu), stream(kernel))).collect(),
+        }
+    }
+
+    /// Notes a sample that arrived; `false` when it is from before the beginning.
+    pub fn observe(&mut self, class: Class, cpu: u32, sequence: u64, mono: u64) -> bool {
+        let stream = self.streams.entry((class, cpu)).or_default();
+        if sequence < stream.begin {
+            return false;
+        }
+        stream.observe(sequence, mono);
+        true
     }
 
     /// Compares with the kernel's counters, read before the rings were drained; call about once a second.
@@ -142,6 +165,17 @@ mod tests {
 
     fn kernel(sequence: u64, dropped: u64) -> Vec<(Class, u32, Counters)> {
         vec![(Class::Files, 0, Counters { sequence, dropped, woken: 0 })]
+    }
+
+    #[test]
+    fn what_was_numbered_before_the_beginning_is_neither_recorded_nor_lost() {
+        let mut tracker = Tracker::beginning_at(&kernel(50, 20));
+        assert!(!tracker.observe(Class::Files, 0, 49, 1));
+        assert!(tracker.observe(Class::Files, 0, 50, 2));
+        assert!(tracker.observe(Class::Files, 0, 52, 3));
+        assert!(tracker.settle(4, &kernel(53, 21)).is_empty());
+        let losses = tracker.settle(4 + SECOND, &kernel(53, 21));
+        assert_eq!(losses.iter().map(|loss| (loss.count, loss.ring_full)).collect::<Vec<_>>(), [(1, 1)]);
     }
 
     #[test]

@@ -4,11 +4,14 @@
 
 pub mod attached;
 pub mod canary;
+pub mod cost;
 mod freeze;
 pub mod hooks;
 pub mod library;
 pub mod load;
 pub mod loss;
+mod object_family;
+pub mod objects;
 pub mod offsets;
 pub mod report;
 pub mod ring;
@@ -16,6 +19,7 @@ pub mod syscalls;
 
 use std::path::PathBuf;
 
+pub use cost::ProgramCost;
 pub use load::{Capture, Sizes, libpam};
 pub use report::{ProbeRow, State, probe_report};
 

@@ -1,5 +1,6 @@
 //! What is attached, where, and what is missing and why: the answer of `recorder probe`.
 
+use recorder_common::kind::Kind;
 use serde::Serialize;
 
 use super::hooks::Hook;
@@ -13,6 +14,8 @@ pub enum State {
     Attached,
     /// This kernel has no such call, so nobody can make it.
     Absent,
+    /// Not in place, but hooks of another family serve the kind; `why` says what refused this one.
+    Replaced,
     /// Not in place; `why` says the reason.
     Missing,
 }
@@ -20,11 +23,11 @@ pub enum State {
 /// One hook, or one kernel field that is absent.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProbeRow {
-    /// The kind of event it serves.
-    pub event: &'static str,
+    /// The kinds of event it serves, separated by blanks.
+    pub event: String,
     /// Where it is attached, as people write it.
     pub hook: String,
-    /// Attach family: `syscall`, `common`, `pam`, or `field`.
+    /// Attach family: `object`, `syscall`, `common`, `pam`, or `field`.
     pub family: &'static str,
     /// Whether it delivers.
     pub state: State,
@@ -39,12 +42,17 @@ impl ProbeRow {
             super::hooks::Place::Tracepoint(_) => "syscall",
             super::hooks::Place::Pam { .. } => "pam",
         };
-        Self { event: hook.kind.name(), hook: hook.name(), family, state, why }
+        Self { event: hook.kind.name().to_owned(), hook: hook.name(), family, state, why }
+    }
+
+    pub(super) fn object(kinds: &[Kind], hook: String, state: State, why: Option<String>) -> Self {
+        let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
+        Self { event: names.join(" "), hook, family: "object", state, why }
     }
 
     pub(super) fn absent_field(field: &str) -> Self {
         Self {
-            event: "",
+            event: String::new(),
             hook: field.to_owned(),
             family: "field",
             state: State::Missing,

@@ -77,6 +77,8 @@ pub struct Reader {
     counters: PerCpuArray<MapData, Counters>,
     batch: Batch,
     spare: Batch,
+    /// The last batch ended before the rings were empty.
+    is_behind: bool,
 }
 
 impl Reader {
@@ -92,7 +94,14 @@ impl Reader {
             let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
             epoll::add(&epoll, ring, epoll::EventData::new_u64(0), flags).map_err(std::io::Error::from)?;
         }
-        Ok(Self { rings, epoll, counters, batch: Batch::default(), spare: Batch::default() })
+        Ok(Self {
+            rings,
+            epoll,
+            counters,
+            batch: Batch::default(),
+            spare: Batch::default(),
+            is_behind: false,
+        })
     }
 
     /// Waits until a ring wakes the reader or `timeout_ms` have passed, then reads what is there.
@@ -101,8 +110,9 @@ impl Reader {
     /// When waiting fails.
     pub fn next_batch(&mut self, timeout_ms: u32) -> Result<&Batch, CaptureError> {
         self.keep_held_back();
-        let patience = if self.batch.places.is_empty() { timeout_ms } else { 1 };
-        self.wait(patience)?;
+        if !self.is_behind {
+            self.wait(if self.batch.places.is_empty() { timeout_ms } else { 1 })?;
+        }
         let limit = boot_ns().saturating_sub(HOLD_NS);
         let complete_until = self.drain(ROUND_BYTES, limit);
         self.batch.sort(limit.min(complete_until));
@@ -117,6 +127,12 @@ impl Reader {
         self.drain(usize::MAX, until);
         self.batch.sort(until);
         &self.batch
+    }
+
+    /// Throws away what is in the rings, so that there is room; what comes from then on may stay in them.
+    pub fn discard(&mut self) {
+        self.drain(usize::MAX, boot_ns());
+        self.batch = Batch::default();
     }
 
     /// What each CPU counted, by class.
@@ -157,6 +173,7 @@ impl Reader {
     fn drain(&mut self, room: usize, until: u64) -> u64 {
         let enough = until.saturating_add(2 * HOLD_NS);
         let mut complete_until = u64::MAX;
+        self.is_behind = false;
         for ring in &mut self.rings {
             let begin = self.batch.bytes.len();
             while let Some(item) = ring.next() {
@@ -169,6 +186,7 @@ impl Reader {
                 }
                 if self.batch.bytes.len() - begin >= room {
                     complete_until = complete_until.min(last.saturating_sub(HOLD_NS));
+                    self.is_behind = true;
                     break;
                 }
             }

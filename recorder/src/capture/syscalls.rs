@@ -1,12 +1,13 @@
-//! The syscall family: every system call that can change a file, a name or a mount, and how to read its arguments.
+//! The syscall family: every system call that can change a file, a name, a mount, credentials or the kernel itself, and
+//! how to read its arguments.
 //!
 //! Numbers are x86-64's (`arch/x86/entry/syscalls/syscall_64.tbl`). Calls of 32-bit programs do not pass these
 //! tracepoints; the object family sees them.
 
 use recorder_common::kind::Kind;
 use recorder_common::syscall::{
-    NONE, SPEC_DEREF, SPEC_FSTYPE, SPEC_LINKAT, SPEC_NOFOLLOW, SPEC_NULL_IS_FD, SPEC_REMOUNT, SPEC_REMOVE,
-    SPEC_RENAMEAT2, SPEC_UNLINKAT, SYSCALLS, Spec, UNHOOKED,
+    NONE, SPEC_COUNTED, SPEC_DEREF, SPEC_FSID, SPEC_FSTYPE, SPEC_LINKAT, SPEC_NOFOLLOW, SPEC_NULL_IS_FD,
+    SPEC_REMOUNT, SPEC_REMOVE, SPEC_RENAMEAT2, SPEC_UNLINKAT, SYSCALLS, Spec, UNHOOKED,
 };
 use recorder_common::text::Tag;
 
@@ -76,6 +77,7 @@ impl Call {
 }
 
 const NAMED: &str = "named_exit";
+const SYSTEM: &str = "system_exit";
 const N: u8 = NONE;
 
 /// Every hooked call.
@@ -163,7 +165,54 @@ pub const CALLS: &[Call] = &[
     call("move_mount", 429, NAMED, Kind::Mount).name(2, 3).text(Tag::Source, 1).args([4, N, N]),
     call("mount_setattr", 442, NAMED, Kind::Mount).name(0, 1).at(2).with(SPEC_REMOUNT),
     call("pivot_root", 155, NAMED, Kind::Mount).name(N, 0).to(N, 1).with(SPEC_REMOUNT),
+    call("fsmount", 432, "fsmount_exit", Kind::Mount),
+    // Ids, groups, capabilities: args are the ids asked for.
+    credential("setuid", 105).args([0, N, N]),
+    credential("setgid", 106).args([0, N, N]),
+    credential("setreuid", 113).args([0, 1, N]),
+    credential("setregid", 114).args([0, 1, N]),
+    credential("setgroups", 116).args([0, N, N]).text(Tag::Groups, 1),
+    credential("setresuid", 117).args([0, 1, 2]),
+    credential("setresgid", 119).args([0, 1, 2]),
+    credential("setfsuid", 122).args([0, N, N]).with(SPEC_FSID),
+    credential("setfsgid", 123).args([0, N, N]).with(SPEC_FSID),
+    credential("capset", 126),
+    // The kernel itself: arg[0] flags, command or the like.
+    call("init_module", 175, SYSTEM, Kind::Module).text(Tag::Params, 2),
+    call("finit_module", 313, SYSTEM, Kind::Module).fd(0).text(Tag::Params, 1).args([2, N, N]),
+    call("delete_module", 176, SYSTEM, Kind::Module).text(Tag::Label, 0).args([1, N, N]).with(SPEC_REMOVE),
+    call("kexec_load", 246, SYSTEM, Kind::Kexec).args([3, N, N]),
+    call("kexec_file_load", 320, SYSTEM, Kind::Kexec).fd(0).text(Tag::Params, 3).args([4, N, N]),
+    call("sethostname", 170, SYSTEM, Kind::Hostname).text(Tag::Label, 0).with(SPEC_COUNTED),
+    call("setdomainname", 171, SYSTEM, Kind::Hostname).text(Tag::Label, 0).with(SPEC_COUNTED),
+    call("clock_settime", 227, "clock_exit", Kind::Clock),
+    call("settimeofday", 164, "clock_exit", Kind::Clock),
+    call("adjtimex", 159, "clock_exit", Kind::Clock),
+    call("clock_adjtime", 305, "clock_exit", Kind::Clock),
+    call("reboot", 169, SYSTEM, Kind::Reboot).args([2, N, N]).before("reboot_enter"),
+    call("swapon", 167, SYSTEM, Kind::Swap).name(N, 0).args([1, N, N]),
+    call("swapoff", 168, SYSTEM, Kind::Swap).name(N, 0).with(SPEC_REMOVE),
+    call("ptrace", 101, "ptrace_exit", Kind::Ptrace),
+    call("process_vm_writev", 311, "ptrace_exit", Kind::Ptrace),
+    call("unshare", 272, "unshare_exit", Kind::Namespace),
+    call("setns", 308, "setns_exit", Kind::Namespace),
+    call("clone", 56, "clone_exit", Kind::Namespace),
+    call("clone3", 435, "clone_exit", Kind::Namespace),
+    // Rare calls without a kind of their own.
+    call("acct", 163, SYSTEM, Kind::Syscall).name(N, 0),
+    call("chroot", 161, SYSTEM, Kind::Syscall).name(N, 0),
+    call("io_uring_setup", 425, SYSTEM, Kind::Syscall).args([1, N, N]).with(SPEC_DEREF),
+    call("landlock_restrict_self", 446, SYSTEM, Kind::Syscall).args([1, N, N]),
+    call("personality", 135, SYSTEM, Kind::Syscall).args([0, N, N]),
+    call("socket", 41, SYSTEM, Kind::Syscall).args([0, 1, 2]),
+    call("userfaultfd", 323, SYSTEM, Kind::Syscall).args([0, N, N]),
+    // Last, because the recorder's own calls are recorded too.
+    call("bpf", 321, "bpf_exit", Kind::Bpf),
 ];
+
+const fn credential(tracepoint: &'static str, number: usize) -> Call {
+    call(tracepoint, number, "credential_exit", Kind::Credential).before("credential_enter")
+}
 
 /// The table as the probes take it, by system call number.
 #[must_use]

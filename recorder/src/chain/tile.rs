@@ -133,12 +133,10 @@ impl Tile {
         &self.bytes
     }
 
-    /// Whether `there` is what a power cut leaves of this tile: each block as it must be, or never written and zeros.
+    /// Whether `there` is what a power cut leaves of this tile.
     #[must_use]
     pub fn is_begun_by(&self, there: &Self) -> bool {
-        let mut blocks = self.bytes.chunks(BLOCK).zip(there.bytes.chunks(BLOCK));
-        self.id == there.id
-            && blocks.all(|(right, found)| right == found || found.iter().all(|byte| *byte == 0))
+        self.id == there.id && fits(&there.bytes, &self.bytes)
     }
 
     /// Its hashes.
@@ -162,6 +160,16 @@ impl Tile {
         let first = usize::try_from((index << inside) % WIDTH).ok()?;
         Some(root_of(self.hashes().skip(first).take(1 << inside)))
     }
+}
+
+/// Whether a file can be what is there of a tile whose first hashes are `known`: each block as it must be, or never written
+/// and zeros. It may be short, and nothing is asked of what lies behind the known hashes.
+#[must_use]
+pub fn fits(there: &[u8], known: &[u8]) -> bool {
+    let as_known =
+        |(found, known): (&[u8], &[u8])| found.iter().zip(known).all(|(found, known)| found == known);
+    let mut blocks = there.chunks(BLOCK).zip(known.chunks(BLOCK));
+    there.len() <= BYTES && blocks.all(|blocks| as_known(blocks) || blocks.0.iter().all(|byte| *byte == 0))
 }
 
 /// The bytes of any tile of a tree, full or partial, derived from the hashes of subtrees.
@@ -211,6 +219,13 @@ impl TileBuilder {
     #[must_use]
     pub const fn size(&self) -> u64 {
         self.size
+    }
+
+    /// The tiles that have some hashes already, and these, one behind the other.
+    pub fn begun(&self) -> impl Iterator<Item = (TileId, Vec<u8>)> + '_ {
+        (0..=MAX_LEVEL).zip(&self.pending).filter(|(_, hashes)| !hashes.is_empty()).map(|(level, hashes)| {
+            (TileId::full(level, self.size >> (HEIGHT * (level + 1))), hashes.concat())
+        })
     }
 
     /// Adds a leaf; gives the tiles that it fills, from level 0 upwards. Most leaves fill none.

@@ -130,6 +130,7 @@ impl Filter {
             && asked.loginuid.is_none_or(|id| is_id(id, record.loginuid))
             && asked.session.is_none_or(|id| is_id(id, record.session))
             && asked.container.as_deref().is_none_or(|id| text(&record.container).starts_with(id))
+            && asked.flag.is_none_or(|word| record.has_flag(word))
             && asked.host.as_deref().is_none_or(|host| self.store_host.as_deref() == Some(host))
             && asked.exe.as_ref().is_none_or(|glob| glob.matches(&record.exe))
             && asked
@@ -216,6 +217,7 @@ fn needles(asked: &FilterArguments) -> Vec<Finder<'static>> {
         asked.path.as_ref().map(|glob| glob.literal.clone()),
         container,
         result,
+        asked.flag.map(|word| format!("\"{word}\"")),
         asked.grep.as_deref().map(|text| plain_run(text, false).to_owned()),
     ]
     .into_iter()

@@ -63,6 +63,7 @@ fn table(probes: &[Probe]) -> String {
         let state = match probe.state {
             ProbeState::Attached => "attached",
             ProbeState::Absent => "absent",
+            ProbeState::Replaced => "replaced",
             ProbeState::Missing => "MISSING",
             ProbeState::Dead => "DEAD",
         };
@@ -74,9 +75,10 @@ fn table(probes: &[Probe]) -> String {
     let text = table_text(&["event", "hook", "family", "state", "why"], probes.iter().map(row).collect());
     let count = |state| probes.iter().filter(|probe| probe.state == state).count();
     format!(
-        "{text}\n{} attached, {} missing, {} absent from this kernel\n",
+        "{text}\n{} attached, {} missing, {} replaced by another family, {} absent from this kernel\n",
         count(ProbeState::Attached),
         count(ProbeState::Missing),
+        count(ProbeState::Replaced),
         count(ProbeState::Absent)
     )
 }
@@ -97,6 +99,7 @@ mod tests {
         let text =
             table(&[probe(ProbeState::Attached, None), probe(ProbeState::Missing, Some("no\u{1b}BTF"))]);
         assert!(text.contains("attached") && text.contains("MISSING   no\\x1bBTF"), "{text}");
-        assert!(text.ends_with("1 attached, 1 missing, 0 absent from this kernel\n"), "{text}");
+        let sum = "1 attached, 1 missing, 0 replaced by another family, 0 absent from this kernel\n";
+        assert!(text.ends_with(sum), "{text}");
     }
 }

@@ -67,8 +67,22 @@ pub fn start(
             ("memory_locked", Value::Bool(beginning.memory_locked)),
             ("hooks", Value::Number(attached as u64)),
             ("missing", Value::List(missing.map(why).collect())),
+            ("object", Value::List(by_object(probes))),
         ],
     )
+}
+
+/// The kinds that the object family serves, each once; the other families serve the rest.
+fn by_object(probes: &[ProbeRow]) -> Vec<String> {
+    let mut kinds = Vec::new();
+    for row in probes.iter().filter(|row| row.family == "object" && row.state == State::Attached) {
+        for kind in row.event.split_whitespace() {
+            if !kinds.iter().any(|known| known == kind) {
+                kinds.push(kind.to_owned());
+            }
+        }
+    }
+    kinds
 }
 
 /// The configuration in force, as TOML.

@@ -62,8 +62,16 @@ pub fn delay_ns(kind: Kind, flags: u64) -> u64 {
         | Kind::Logout
         | Kind::AuthOk
         | Kind::AuthFailed
+        | Kind::SessionId
+        | Kind::Credential
         | Kind::Mount
         | Kind::Unmount
+        | Kind::Module
+        | Kind::Clock
+        | Kind::Hostname
+        | Kind::Reboot
+        | Kind::Swap
+        | Kind::Kexec
         | Kind::Start
         | Kind::Stop
         | Kind::Gap
@@ -71,7 +79,9 @@ pub fn delay_ns(kind: Kind, flags: u64) -> u64 {
         | Kind::Tombstone
         | Kind::HookDead
         | Kind::HookBack => 0,
-        Kind::Exec | Kind::ExecFailed => EXEC_DELAY_NS,
+        Kind::Exec | Kind::ExecFailed | Kind::Bpf | Kind::Ptrace | Kind::Namespace | Kind::Syscall => {
+            EXEC_DELAY_NS
+        }
         Kind::Fork
         | Kind::Exit
         | Kind::FileCreate

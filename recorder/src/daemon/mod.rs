@@ -21,6 +21,7 @@ pub mod privileges;
 #[cfg(feature = "capture")]
 mod record;
 pub mod sealer;
+mod signing;
 pub mod sink;
 #[cfg(feature = "capture")]
 mod store_alarm;

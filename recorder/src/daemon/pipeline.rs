@@ -88,6 +88,16 @@ impl Pipeline {
         Self { halt, ..self }
     }
 
+    /// Has the record begin now: samples that are in the rings already are left out.
+    ///
+    /// # Errors
+    /// When the kernel's counters can't be read.
+    pub fn begin(&mut self, reader: &mut Reader) -> Result<(), PipelineError> {
+        reader.discard();
+        self.tracker = Tracker::beginning_at(&reader.counters()?);
+        Ok(())
+    }
+
     /// Writes an event of the recorder about itself.
     ///
     /// # Errors
@@ -162,7 +172,9 @@ impl Pipeline {
             Sample::Event(event) => event.mono,
             Sample::Pam(call) => call.mono,
         };
-        self.tracker.observe(decoded.class, decoded.cpu, decoded.sequence, mono);
+        if !self.tracker.observe(decoded.class, decoded.cpu, decoded.sequence, mono) {
+            return Ok(());
+        }
         self.shared.add_events(decoded.class, 1);
         if self.is_canary(&decoded.sample) {
             return Ok(());

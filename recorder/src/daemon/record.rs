@@ -1,6 +1,6 @@
 //! `recorder daemon`: builds the stages, records until a signal, takes the stages down in order.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::enrich::Enricher;
 use crate::enrich::scope::Scope;
 use crate::redact::Redactor;
 use crate::store::StoreError;
-use crate::store::access::group_id;
+use crate::store::access::{group_id, make_directory};
 use crate::store::medium::{Files, Medium};
 use crate::store::salt_key;
 use crate::store::writer::{self, Immutable, Recovery, Writer};
@@ -62,6 +62,7 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     let attacher = start_attacher(config);
     let (sealer, mut helper) = start_sealer(config)?.unzip();
     let (writer, recovery) = open_store(config, &boot, sealer)?;
+    let socket = make_socket_directory(config)?;
     tell_recovery(&config.store.dir, &recovery);
     let redactor = redactor(config)?;
     let shared = Shared::new(&config.store.dir, &boot, recovery.next_frame);
@@ -87,11 +88,12 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     let booted = wall_ns().saturating_sub(i64::try_from(boot_ns()).unwrap_or(0));
     let failure = last_failure.recall();
     let beginning = Beginning { boot: &boot, booted, running, failure, memory_locked };
+    pipeline.begin(&mut reader)?;
     begin(&mut pipeline, config, &recovery, (&beginning, capture.rows()))?;
     if beginning.failure.is_some() && shared.has_durable_frame(recovery.next_frame, START_PATIENCE) {
         last_failure.forget();
     }
-    let control = Server::start(&socket_path(&config.store.dir), &config.store.dir, Arc::clone(&shared))?;
+    let control = Server::start(&socket, &config.store.dir, Arc::clone(&shared))?;
     announce(&shared, config, capture.rows());
 
     let recorded = pipeline.run(&mut reader, &stop, || helper.as_mut().map_or(Ok(()), Process::check));
@@ -213,6 +215,16 @@ fn redactor(config: &Config) -> Result<Option<Redactor>> {
         return Ok(None);
     }
     Ok(Some(Redactor::new(&config.redact, salt_key::load_or_make(&config.store.state_dir)?)?))
+}
+
+/// Where the control socket will be: its directory is not there when nothing else has made it (a service manager, a
+/// state directory of the same name).
+fn make_socket_directory(config: &Config) -> Result<PathBuf> {
+    let socket = socket_path(&config.store.dir);
+    if let Some(directory) = socket.parent() {
+        make_directory(directory, group_id(&config.store.group))?;
+    }
+    Ok(socket)
 }
 
 /// The configured group. A host without it (a trial, a build machine) still records, for root's eyes.

@@ -1,19 +1,16 @@
 //! The thread that makes frames durable, and the bounded queue in front of it.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use super::backlog::CAPACITY;
 use super::control::{FrameStored, Shared};
 use super::frame::Frame;
+use super::signing::Signing;
 use crate::store::retention::Removal;
 use crate::store::writer::Writer;
 use crate::store::{Appended, StoreError};
-
-/// Oldest that a checkpoint may be; a heartbeat comes as often.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(9);
 
 /// Evidence that is kept too long is better than a recorder that stops over it.
 const NOTHING_MORE: &str = "retention removes nothing more until the recorder starts again";
@@ -116,11 +113,20 @@ fn write_all(
     wall: fn() -> i64,
 ) -> Result<(), StoreError> {
     let mut waiting: Vec<Frame> = Vec::with_capacity(CAPACITY);
-    let mut signed = None;
+    let mut signing = Signing::default();
     // The end carries the time of the last event, `stop`: until then, and no longer, the record is complete.
     let mut last = wall();
     keeper.look(&mut writer, wall());
-    while let Ok(work) = incoming.recv() {
+    loop {
+        if signing.is_due() {
+            checkpoint(&mut writer);
+            signing.done();
+        }
+        let work = match signing.wait(incoming) {
+            Ok(work) => work,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
         let (mut beat, mut tombs) = (None, None);
         for work in std::iter::once(work).chain(incoming.try_iter().take(CAPACITY - 1)) {
             match work {
@@ -149,11 +155,7 @@ fn write_all(
                 tell(shared, &stored, |index| waiting.get(index).map(|frame| frame.t_first), wall());
             }
         }
-        let urgent = waiting.iter().any(|frame| frame.urgent);
-        if urgent || signed.is_none_or(|signed: Instant| signed.elapsed() >= CHECKPOINT_EVERY) {
-            checkpoint(&mut writer);
-            signed = Some(Instant::now());
-        }
+        signing.grown(waiting.iter().any(|frame| frame.urgent));
         for frame in waiting.drain(..) {
             // A full return queue only costs a new allocation later.
             let _ = give_back.try_send(frame);

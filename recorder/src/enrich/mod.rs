@@ -111,7 +111,13 @@ impl Enricher {
                 self.processes.exit(process, mono);
                 self.pam.exit(task.pid);
             }
-            Body::Exit(_) | Body::Exec(_) | Body::File(_) | Body::Login(_) | Body::Recorder(_) => {}
+            Body::Exit(_)
+            | Body::Exec(_)
+            | Body::File(_)
+            | Body::Login(_)
+            | Body::Credential(_)
+            | Body::System(_)
+            | Body::Recorder(_) => {}
         }
         self.cgroups.learn(task.cgroup_id, process, mono, &self.procfs);
     }

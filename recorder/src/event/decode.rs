@@ -2,6 +2,7 @@
 //! `recorder_common::sample` describes is refused, and the error names the offset and the field.
 
 mod file;
+mod system;
 
 use std::borrow::Cow;
 
@@ -246,11 +247,7 @@ fn with_body<'a>(
 ) -> Result<Event<'a>, DecodeError> {
     event.body = match event.kind {
         Kind::Exec | Kind::ExecFailed => Body::Exec(exec(&mut event, numbers, texts)),
-        Kind::Fork => Body::Fork(Fork {
-            child_pid: numbers.small(0, "child pid")?,
-            child_tid: numbers.small(1, "child tid")?,
-            child_start: numbers.value(2),
-        }),
+        Kind::Fork => Body::Fork(fork(numbers)?),
         Kind::Exit => Body::Exit(exit(numbers)?),
         Kind::FileCreate
         | Kind::FileWrite
@@ -271,6 +268,18 @@ fn with_body<'a>(
         | Kind::Mount
         | Kind::Unmount
         | Kind::FileDenied => Body::File(file::body(&mut event, numbers, texts)),
+        Kind::Credential => Body::Credential(Box::new(system::credential(&mut event, numbers, texts)?)),
+        Kind::SessionId
+        | Kind::Module
+        | Kind::Bpf
+        | Kind::Ptrace
+        | Kind::Clock
+        | Kind::Hostname
+        | Kind::Reboot
+        | Kind::Swap
+        | Kind::Kexec
+        | Kind::Namespace
+        | Kind::Syscall => Body::System(Box::new(system::body(&mut event, numbers, texts)?)),
         Kind::Login
         | Kind::Logout
         | Kind::AuthOk
@@ -287,6 +296,14 @@ fn with_body<'a>(
         }
     };
     Ok(event)
+}
+
+fn fork(numbers: &Numbers) -> Result<Fork, DecodeError> {
+    Ok(Fork {
+        child_pid: numbers.small(0, "child pid")?,
+        child_tid: numbers.small(1, "child tid")?,
+        child_start: numbers.value(2),
+    })
 }
 
 fn exec<'a>(event: &mut Event<'a>, numbers: &Numbers, texts: &Texts<'a>) -> Exec<'a> {
@@ -307,7 +324,8 @@ fn exec<'a>(event: &mut Event<'a>, numbers: &Numbers, texts: &Texts<'a>) -> Exec
     if let Some(task) = &mut event.task {
         task.exe = exe;
     }
-    Exec { argv, argc, redacted: Vec::new(), cwd, file, interp, inode: numbers.inode }
+    let caps_gained = if event.errno == 0 { numbers.value(2) } else { 0 };
+    Exec { argv, argc, redacted: Vec::new(), cwd, file, interp, inode: numbers.inode, caps_gained }
 }
 
 /// Marks an event with a text that was cut, or that the kernel itself could read and the probe could not.

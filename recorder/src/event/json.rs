@@ -1,11 +1,15 @@
 //! The one written form of an event: a line of JSON with a fixed key order. Appends bytes by hand, because it runs for
 //! every event of the host.
 
+mod system;
+
 use recorder_common::sample::flag;
 
 use super::clock::Clock;
 use super::text::push_json;
-use super::{Body, Event, Exec, Exit, File, Fork, Inode, Login, Redaction, Task, Value, errno, signal};
+use super::{
+    Body, Event, Exec, Exit, File, Fork, Inode, Login, Redaction, Task, Value, errno, names, signal,
+};
 
 /// What a line says beyond its event.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +60,8 @@ impl Writer {
             Body::Exit(exit) => push_exit(out, *exit),
             Body::File(file) => push_file(out, file),
             Body::Login(login) => push_login(out, login),
+            Body::Credential(credential) => system::push_credential(out, credential),
+            Body::System(body) => system::push_system(out, body),
             Body::Recorder(pairs) => push_pairs(out, pairs),
         }
         push_flags(out, event.flags);
@@ -100,6 +106,9 @@ fn push_exec(out: &mut Vec<u8>, exec: &Exec<'_>) {
     text_or_null(out, b",\"interp\":", exec.interp);
     if let Some(inode) = exec.inode {
         push_identity(out, inode);
+    }
+    if exec.caps_gained != 0 {
+        text(out, b",\"caps_gained\":", Some(names::capabilities(exec.caps_gained).as_bytes()));
     }
 }
 

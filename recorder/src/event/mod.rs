@@ -7,6 +7,7 @@ pub mod clock;
 pub mod decode;
 pub mod errno;
 pub mod json;
+pub mod names;
 pub mod path;
 pub mod record;
 pub mod sentence;
@@ -93,6 +94,11 @@ pub enum Body<'a> {
     File(File<'a>),
     /// login, logout, auth_ok, auth_failed.
     Login(Login<'a>),
+    /// credential.
+    Credential(Box<Credential<'a>>),
+    /// session_id, and the kinds about the kernel itself: module, bpf, ptrace, clock, hostname, reboot, swap, kexec,
+    /// namespace, syscall.
+    System(Box<System<'a>>),
     /// start, stop, gap, config: the recorder about itself. Keys and values in output order.
     Recorder(Vec<(&'static str, Value)>),
 }
@@ -114,6 +120,8 @@ pub struct Exec<'a> {
     pub interp: Option<&'a [u8]>,
     /// The executable's identity.
     pub inode: Option<Inode>,
+    /// Capabilities that the executable gave.
+    pub caps_gained: u64,
 }
 
 /// A secret that was blanked in an argument, and what proves later what it was; see [`crate::redact`].
@@ -195,6 +203,68 @@ pub struct File<'a> {
     pub source: Option<&'a [u8]>,
     /// File system type of a mount.
     pub fstype: Option<&'a [u8]>,
+}
+
+/// A change of ids, groups or capabilities. The task of the event is as it was afterwards.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Credential<'a> {
+    /// System call.
+    pub call: &'static str,
+    /// uid, euid, gid, egid before.
+    pub old: [u32; 4],
+    /// Saved user, saved group, user and group for file access, afterwards.
+    pub suid: u32,
+    /// See `suid`.
+    pub sgid: u32,
+    /// See `suid`.
+    pub fsuid: u32,
+    /// See `suid`.
+    pub fsgid: u32,
+    /// Ids that were asked for, with their key.
+    pub ids_set: [Option<(&'static str, u32)>; 3],
+    /// Groups that were asked for (setgroups): 4 bytes each.
+    pub groups_set: Option<&'a [u8]>,
+    /// Effective capabilities that were asked for (capset).
+    pub caps_set: Option<u64>,
+    /// Capabilities, permitted or effective, that are new.
+    pub caps_gained: u64,
+    /// Capabilities, permitted or effective, that are gone.
+    pub caps_lost: u64,
+}
+
+/// A call that changes the kernel or a task's standing in it. Fields that a kind does not have are `None`.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct System<'a> {
+    /// System call.
+    pub call: &'static str,
+    /// Command, request or the like, in the kernel's words.
+    pub command: Option<Cow<'static, str>>,
+    /// Type of a bpf program or map.
+    pub bpf_type: Option<Cow<'static, str>>,
+    /// Id of a bpf program, map or link.
+    pub id: Option<u64>,
+    /// Name of the module, host, domain, program or map.
+    pub name: Option<&'a [u8]>,
+    /// File that the call is about.
+    pub path: Option<Cow<'a, [u8]>>,
+    /// Parameters of a module, command line of a kernel.
+    pub params: Option<&'a [u8]>,
+    /// Process that the call is about, as the caller numbers it.
+    pub target: Option<u32>,
+    /// Bytes written.
+    pub bytes: Option<u64>,
+    /// Flags of the call.
+    pub bits: Option<u64>,
+    /// Clock.
+    pub clock: Option<Cow<'static, str>>,
+    /// Time that was set: ns since 1970.
+    pub time_set: Option<i64>,
+    /// `CLONE_NEW*` of the namespaces.
+    pub namespaces: Option<u64>,
+    /// Inode number of the namespace that was entered.
+    pub ns: Option<u64>,
+    /// Inode number of the uts namespace.
+    pub utsns: Option<u64>,
 }
 
 /// A login fact as PAM told it.

@@ -43,7 +43,10 @@ fn queued<'a>(name: Text<'a>) -> Resolved<'a> {
 /// The second path of a rename or link.
 #[must_use]
 pub fn of_target<'a>(texts: &Texts<'a>) -> Resolved<'a> {
-    named(texts.get(Tag::BaseTo), texts.get(Tag::NameTo))
+    match texts.get(Tag::ObjectTo) {
+        Some(object) => walked(object),
+        None => named(texts.get(Tag::BaseTo), texts.get(Tag::NameTo)),
+    }
 }
 
 /// A walked path. One that was cut lacks its beginning, so it does not start with `/`.

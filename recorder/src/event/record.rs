@@ -179,6 +179,49 @@ pub struct Record<'a> {
     #[serde(borrow)]
     pub from: Option<Text<'a>>,
     pub pam_result: Option<i32>,
+    #[serde(borrow)]
+    pub caps_gained: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub caps_lost: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub caps_set: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub call: Option<Text<'a>>,
+    pub old_uid: Option<u32>,
+    pub old_euid: Option<u32>,
+    pub old_gid: Option<u32>,
+    pub old_egid: Option<u32>,
+    pub suid: Option<u32>,
+    pub sgid: Option<u32>,
+    pub fsuid: Option<u32>,
+    pub fsgid: Option<u32>,
+    pub uid_set: Option<u32>,
+    pub euid_set: Option<u32>,
+    pub suid_set: Option<u32>,
+    pub fsuid_set: Option<u32>,
+    pub gid_set: Option<u32>,
+    pub egid_set: Option<u32>,
+    pub sgid_set: Option<u32>,
+    pub fsgid_set: Option<u32>,
+    pub groups_set: Option<Vec<u32>>,
+    #[serde(borrow)]
+    pub command: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub bpf_type: Option<Text<'a>>,
+    pub id: Option<u64>,
+    #[serde(borrow)]
+    pub name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub params: Option<Text<'a>>,
+    pub target: Option<u32>,
+    #[serde(borrow)]
+    pub clock: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub time_set: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub namespaces: Option<Vec<Text<'a>>>,
+    pub ns: Option<u64>,
+    pub utsns: Option<u64>,
 }
 
 impl<'a> Record<'a> {

@@ -1,5 +1,7 @@
 //! One line of plain English for an event, fit for a terminal. For people only: programs read the fields.
 
+mod system;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -30,12 +32,30 @@ pub fn sentence(record: &Record<'_>, users: &Users) -> String {
             | Kind::HookDead
             | Kind::HookBack,
         ) => return about(record),
+        Some(Kind::Credential) => system::credential(record, users),
+        Some(
+            kind @ (Kind::SessionId
+            | Kind::Module
+            | Kind::Bpf
+            | Kind::Ptrace
+            | Kind::Clock
+            | Kind::Hostname
+            | Kind::Reboot
+            | Kind::Swap
+            | Kind::Kexec
+            | Kind::Namespace
+            | Kind::Syscall),
+        ) => system::system(record, kind, users),
         Some(kind) => file(record, kind, users),
     };
-    for word in ["store", "setuid", "memfd", "tmpfile", "deleted", "io_uring", "unresolved", "cut"] {
+    for word in ["store", "setuid", "memfd", "tmpfile", "deleted", "io_uring", "unresolved", "attempt", "cut"]
+    {
         if record.has_flag(word) {
             let _ = write!(line, " [{word}]");
         }
+    }
+    if let (Some(Kind::Exec), Some(caps)) = (record.kind, &record.caps_gained) {
+        let _ = write!(line, " [gained {}]", caps.printable());
     }
     line
 }
@@ -105,16 +125,13 @@ fn file(record: &Record<'_>, kind: Kind, users: &Users) -> String {
     let (verb, object) = match kind {
         Kind::FileCreate => (("created", "create"), path),
         Kind::FileWrite if record.has_flag("close") => {
-            let wrote = format!("{path} ({} bytes)", number(record.bytes));
-            (("finished writing", "write"), Cow::Owned(wrote))
+            (("finished writing", "write"), format!("{path} ({} bytes)", number(record.bytes)).into())
         }
         Kind::FileWrite => (("wrote to", "write to"), path),
         Kind::FileTruncate if record.has_flag("open") => (("emptied", "empty"), path),
         Kind::FileTruncate => (("set the length of", "set the length of"), to(&path, &number(record.bytes))),
         Kind::FileDelete => (("deleted", "delete"), path),
-        Kind::FileRename if record.has_flag("exchange") => {
-            (("exchanged", "exchange"), Cow::Owned(format!("{path} and {path_to}")))
-        }
+        Kind::FileRename if record.has_flag("exchange") => (("exchanged", "exchange"), and(&path, &path_to)),
         Kind::FileRename => (("renamed", "rename"), to(&path, &path_to)),
         Kind::FileLink => (("linked", "link"), Cow::Owned(format!("{path} as {path_to}"))),
         Kind::FileSymlink => (("made link", "make link"), Cow::Owned(format!("{path} -> {path_to}"))),
@@ -139,6 +156,18 @@ fn file(record: &Record<'_>, kind: Kind, users: &Users) -> String {
         | Kind::Logout
         | Kind::AuthOk
         | Kind::AuthFailed
+        | Kind::SessionId
+        | Kind::Credential
+        | Kind::Module
+        | Kind::Bpf
+        | Kind::Ptrace
+        | Kind::Clock
+        | Kind::Hostname
+        | Kind::Reboot
+        | Kind::Swap
+        | Kind::Kexec
+        | Kind::Namespace
+        | Kind::Syscall
         | Kind::Start
         | Kind::Stop
         | Kind::Gap
@@ -185,6 +214,10 @@ fn mount<'a>(record: &Record<'_>, path: &str) -> Cow<'a, str> {
     let fstype =
         record.fstype.as_ref().map_or_else(String::new, |fstype| format!(" ({})", fstype.printable()));
     Cow::Owned(format!("{} on {path}{fstype}", shown(record.source.as_ref())))
+}
+
+fn and(path: &str, other: &str) -> Cow<'static, str> {
+    Cow::Owned(format!("{path} and {other}"))
 }
 
 fn to<'a>(path: &str, target: &str) -> Cow<'a, str> {
@@ -291,7 +324,7 @@ mod tests {
     #[test]
     fn every_kind_has_a_sentence() {
         let expected = [
-            "alice ran /usr/bin/bash '' 'caf\\xe9 \"x\"\\n'",
+            "alice ran /usr/bin/bash '' 'caf\\xe9 \"x\"\\n' [gained cap_net_raw]",
             "alice tried to run /usr/bin/vim '' 'caf\\xe9 \"x\"\\n' (failed: ENOENT)",
             "bash[4242] of alice made process 4300",
             "bash[4242] of alice was killed by SIGKILL",
@@ -318,6 +351,18 @@ mod tests {
             "sshd: alice logged out from 10.0.0.5 on ssh",
             "sshd: alice was authenticated from 10.0.0.5 on ssh",
             "sshd: alice failed to authenticate from 10.0.0.5 on ssh (PAM result 7)",
+            "bash[4242] of alice began login session 3",
+            "alice as root became alice by setresuid with bash, gaining capabilities: cap_setgid,cap_setuid",
+            "alice loaded module dummy /usr/lib/modules/6.12.0/dummy.ko with bash",
+            "alice called bpf PROG_LOAD kprobe spy (id 41) with bash",
+            "alice used ptrace ATTACH on process 4000 with bash",
+            "alice tried to set CLOCK_REALTIME to 2020-01-01T00:00:00.000000000Z with bash (denied: EPERM)",
+            "alice set the host name to db1 with bash",
+            "alice asked for reboot RESTART with bash [attempt]",
+            "alice added swap space /swapfile with bash",
+            "alice loaded another kernel /boot/vmlinuz with bash",
+            "alice entered namespaces: pid with bash",
+            "alice called socket AF_PACKET SOCK_RAW with bash",
             "recording began",
             "recording stopped",
             "17 events of class files were lost",

@@ -50,16 +50,23 @@ impl Tiles {
     /// When it can't be read, or has not the length of a full tile: a crash can leave that for a while, and so does a
     /// recorder at work for a moment.
     pub fn read(&self, tile: TileId) -> Result<Option<Tile>, StoreError> {
-        let path = self.path(tile);
-        let Some(file) = self.open(tile)? else { return Ok(None) };
-        let mut bytes = Vec::with_capacity(BYTES + 1);
-        file.take(BYTES as u64 + 1)
-            .read_to_end(&mut bytes)
-            .map_err(StoreError::io(&path, "reading a tile"))?;
+        let Some(bytes) = self.bytes(tile)? else { return Ok(None) };
         let what = format!("a full tile has {BYTES} bytes, this file has {} or more", bytes.len());
         Tile::from_bytes(tile.level(), tile.index(), bytes)
             .map(Some)
-            .ok_or(StoreError::Unusable { path, what })
+            .ok_or(StoreError::Unusable { path: self.path(tile), what })
+    }
+
+    /// Reads what is there of a full tile, at most a byte more than one has; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn bytes(&self, tile: TileId) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(file) = self.open(tile)? else { return Ok(None) };
+        let mut bytes = Vec::with_capacity(BYTES + 1);
+        let read = file.take(BYTES as u64 + 1).read_to_end(&mut bytes);
+        read.map_err(StoreError::io(&self.path(tile), "reading a tile"))?;
+        Ok(Some(bytes))
     }
 
     /// Names of all files in the folder of the tiles; nothing when there is no such folder.

@@ -98,6 +98,8 @@ pub enum Kind {
     NotAppendOnly,
     /// A tile that a crash left out or unfinished.
     TileUnfinished,
+    /// A tile that has hashes of frames which are not there.
+    TileAhead,
     /// A file that is no part of the store.
     UnknownFile,
 }
@@ -145,6 +147,7 @@ impl Kind {
             | Self::Lost
             | Self::NotAppendOnly
             | Self::TileUnfinished
+            | Self::TileAhead
             | Self::UnknownFile => Severity::Warning,
         }
     }

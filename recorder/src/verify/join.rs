@@ -98,13 +98,14 @@ impl<'a> Joint<'a> {
         if segment.headless {
             return;
         }
-        let Some(walk) = &segment.walk else {
+        let Some(walk) = &mut segment.walk else {
             self.end = None;
             return self.tree.lose();
         };
         self.end = walk.end;
         self.lost = walk.end.map_or(self.lost, |end| end.lost_total.max(self.lost));
-        let mut leaves = walk.leaves.clone();
+        // Nobody needs them behind this: their memory goes with each segment.
+        let mut leaves = std::mem::take(&mut walk.leaves);
         if let (true, Some(header), Some(end)) = (segment.removed, &segment.header, walk.end) {
             leaves = self.tree.leaves_of(header.first_frame, end.frame_no);
             if !ends_in(leaves.last(), header, &end) {

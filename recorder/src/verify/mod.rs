@@ -119,6 +119,7 @@ fn verify_once(
     let told_in = newest.and_then(|newest| directory.segments().get(newest.place));
     let chosen = choose(&segments, rules, told_in);
     walk_all(&mut segments, &chosen, options.jobs, progress);
+    findings.extend(retention::check_told(&directory, &segments));
     let mut joint = Joint::new(tree);
     for index in 0..segments.len() {
         if let Some((segment, before)) = segments.get_mut(..=index).and_then(<[_]>::split_last_mut) {

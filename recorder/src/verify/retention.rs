@@ -39,6 +39,13 @@ pub(super) fn check_tombstones(directory: &Directory, newest: Option<&Newest>) -
     findings
 }
 
+/// Where there is no tombstone at all, nobody looked for events about them: no walk must have met one.
+pub(super) fn check_told(directory: &Directory, segments: &[Segment<'_>]) -> Option<Finding> {
+    let told = segments.iter().rev().filter_map(|segment| segment.walk.as_ref()).map(|walk| &walk.told);
+    let newest = told.filter(|_| directory.tombstones().is_empty()).find(|told| !told.is_empty())?;
+    Some(Finding::new(Kind::TombstoneWrong, difference(0, newest)))
+}
+
 /// What is wrong with the set of tombstones.
 fn difference(there: u64, told: &[Told]) -> String {
     match told.last().map(|told| told.tombstones) {
@@ -76,8 +83,11 @@ fn ended(segment: &Segment<'_>, next: Option<&SegmentHeader>) -> Option<i64> {
     Some(header.created.max(seal).max(next.map_or(i64::MIN, |next| next.created)))
 }
 
+/// The header that was made behind a segment; none when that is missing.
 fn next_header<'s>(segments: &'s [Segment<'_>], index: usize) -> Option<&'s SegmentHeader> {
-    segments.get(index + 1)?.header.as_ref()
+    let number = segments.get(index)?.header.as_ref()?.segment_no;
+    let next = segments.get(index + 1)?.header.as_ref()?;
+    (number.checked_add(1) == Some(next.segment_no)).then_some(next)
 }
 
 /// Checks each removal against the limits that were in force by its own event, and against `keep_age`, a limit from

@@ -8,10 +8,11 @@ use super::finding::{Finding, Kind};
 use super::segment::Segment;
 use crate::chain::Hash;
 use crate::chain::checkpoint::Checkpoint;
-use crate::chain::tile::{Tile, TileBuilder, TileId, WIDTH};
+use crate::chain::tile::{Tile, TileBuilder, TileId, WIDTH, fits};
 use crate::chain::tree::Frontier;
-use crate::store::StoreError;
 use crate::store::tiles::Tiles;
+
+const OTHER_HASHES: &str = "it has other hashes than the frames give";
 
 /// What is said about the tree, and how far it was followed.
 pub(super) struct Tree<'a> {
@@ -21,9 +22,8 @@ pub(super) struct Tree<'a> {
     checkpoint: Option<&'a Checkpoint>,
     /// The tree so far, as long as every frame was met.
     now: Option<Frontier>,
+    /// The same for the tiles; none where the tree was not followed from its beginning.
     builder: Option<TileBuilder>,
-    /// Whether the tree was followed from its beginning to its end.
-    whole: bool,
     compared: bool,
     findings: Vec<Finding>,
 }
@@ -44,7 +44,7 @@ impl<'a> Tree<'a> {
         }));
         let (now, builder) = (Some(Frontier::new()), Some(TileBuilder::new()));
         let listed = listing.tiles.into_iter().collect();
-        Self { tiles, listed, checkpoint, now, builder, whole: true, compared: false, findings }
+        Self { tiles, listed, checkpoint, now, builder, compared: false, findings }
     }
 
     /// The tree over all frames in front of the next segment, when all of them were met.
@@ -54,7 +54,7 @@ impl<'a> Tree<'a> {
 
     /// Frames that are not walked, or not there: the tree goes on with what the next header says of it.
     pub(super) fn lose(&mut self) {
-        (self.now, self.builder, self.whole) = (None, None, false);
+        (self.now, self.builder) = (None, None);
     }
 
     /// Takes up a segment's frames; behind the tree that its header states where frames in front of it are missing.
@@ -129,21 +129,43 @@ impl<'a> Tree<'a> {
 
     fn compare_tile(&mut self, tile: &Tile) {
         self.listed.remove(&tile.id());
-        let (kind, sentence) = match self.tiles.read(tile.id()) {
-            Ok(Some(there)) if there == *tile => return,
-            Ok(Some(there)) if tile.is_begun_by(&there) => {
-                let sentence =
-                    "blocks of it were never written; the next start of the recorder makes it anew";
+        let (kind, sentence) = match self.tiles.bytes(tile.id()) {
+            Ok(Some(there)) if there == tile.bytes() => return,
+            Ok(Some(there)) if fits(&there, tile.bytes()) => {
+                let sentence = "parts of it were never written; the next start of the recorder makes it anew";
                 (Kind::TileUnfinished, sentence.to_owned())
             }
-            Ok(Some(_)) => (Kind::TileWrong, "it has other hashes than the frames give".to_owned()),
+            Ok(Some(_)) => (Kind::TileWrong, OTHER_HASHES.to_owned()),
             Ok(None) => {
                 (Kind::TileUnfinished, "it is missing; the next start of the recorder makes it".to_owned())
             }
-            Err(error @ StoreError::Unusable { .. }) => (Kind::TileUnfinished, error.to_string()),
             Err(error) => (Kind::Unreadable, error.to_string()),
         };
         self.findings.push(Finding::new(kind, format!("{}: {sentence}", tile.id().path())));
+    }
+
+    /// Looks at the tiles that have more than the frames give. The tiles of a copy do when they were copied after the segments
+    /// of a recorder at work, and so do those of a log whose end was cut off: unsigned as they are, they can't tell which.
+    /// But what they have of frames that are there must be right.
+    fn compare_tiles_ahead(&mut self) {
+        let Some(builder) = &self.builder else { return };
+        for (id, hashes) in builder.begun().filter(|(id, _)| self.listed.contains(id)) {
+            let (kind, sentence) = match self.tiles.bytes(id) {
+                Ok(Some(there)) if fits(&there, &hashes) => continue,
+                Ok(None) => continue,
+                Ok(Some(_)) => (Kind::TileWrong, OTHER_HASHES.to_owned()),
+                Err(error) => (Kind::Unreadable, error.to_string()),
+            };
+            self.findings.push(Finding::new(kind, format!("{}: {sentence}", id.path())));
+        }
+        if let Some(tile) = self.listed.first() {
+            let sentence = format!(
+                "{} has hashes of frames that are not there: `tile/` was copied after the segments while recording went \
+                 on, which is no harm, or the end of the log was cut off; only a checkpoint that was kept elsewhere tells",
+                tile.path()
+            );
+            self.findings.push(Finding::new(Kind::TileAhead, sentence));
+        }
     }
 
     /// What holds at the end of the log; whether the checkpoint from outside was compared.
@@ -153,20 +175,13 @@ impl<'a> Tree<'a> {
             && checkpoint.size() > end
         {
             let sentence = format!(
-                "the checkpoint covers {} frames, the log has {end}: its end was cut off, or it was set back",
+                "the checkpoint covers {} frames, the log has {end}: its end was cut off, it was set back, or this is a \
+                 copy that was made before the checkpoint",
                 checkpoint.size()
             );
             self.findings.push(Finding::new(Kind::RolledBack, sentence));
         }
-        if self.whole
-            && let Some(tile) = self.listed.first()
-        {
-            let sentence = format!(
-                "{} has hashes of frames that are not there: the end of the log was cut off",
-                tile.path()
-            );
-            self.findings.push(Finding::new(Kind::RolledBack, sentence));
-        }
+        self.compare_tiles_ahead();
         (self.compared, self.findings)
     }
 }

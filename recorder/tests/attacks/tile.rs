@@ -7,7 +7,7 @@ use recorder::verify::finding::Kind;
 
 use crate::scratch::edit;
 use crate::victim::{Case, Victim, flip};
-use crate::{At, Row, Spot, always, caught, row, unseen};
+use crate::{At, Row, Spot, always, anchored, by_place, caught, incomplete, row, unseen};
 
 fn tile(case: &Case, index: usize) -> PathBuf {
     case.scratch.store().join(TileId::full(0, index as u64).path())
@@ -24,7 +24,9 @@ fn tiled(cheat: &str, act: impl Fn(&mut Case) + Send + Sync + 'static, expected:
 pub fn rows() -> Vec<Row> {
     let wrong = always(caught(Kind::TileWrong, At::Log));
     let unfinished = always(unseen(Some(Kind::TileUnfinished)));
-    let cut = always(caught(Kind::RolledBack, At::Log));
+    // A copy whose tiles were copied last looks the same.
+    let ahead = unseen(Some(Kind::TileAhead));
+    let gone = caught(Kind::RolledBack, At::Log);
     vec![
         tiled("flip a bit in a tile", |case| flip(&tile(case, case.place), 4000), wrong),
         tiled(
@@ -51,9 +53,30 @@ pub fn rows() -> Vec<Row> {
             unfinished,
         ),
         tiled(
-            "put a tile there that there are no frames for",
+            "zeros in place of less than a block of a tile",
+            |case| edit(&tile(case, case.place), |bytes| bytes[512..1000].fill(0)),
+            wrong,
+        ),
+        tiled(
+            "cut a tile and flip a bit in what is left",
+            |case| {
+                edit(&tile(case, case.place), |bytes| {
+                    bytes.truncate(4000);
+                    bytes[1000] ^= 1;
+                });
+            },
+            wrong,
+        ),
+        tiled("make a tile longer", |case| edit(&tile(case, case.place), |bytes| bytes.push(0)), wrong),
+        tiled(
+            "put a tile there that there are frames for, but not all",
             |case| std::fs::copy(tile(case, case.place), tile(case, 3)).map(drop).unwrap(),
-            cut,
+            wrong,
+        ),
+        tiled(
+            "put a tile there that there are no frames for",
+            |case| std::fs::copy(tile(case, case.place), tile(case, 4)).map(drop).unwrap(),
+            always(ahead),
         ),
         tiled(
             "put a tile of a higher level there",
@@ -62,12 +85,13 @@ pub fn rows() -> Vec<Row> {
                 std::fs::create_dir_all(above.parent().unwrap()).unwrap();
                 std::fs::copy(tile(case, case.place), above).map(drop).unwrap();
             },
-            cut,
+            // Only the first one has hashes of tiles that there are.
+            by_place([caught(Kind::TileWrong, At::Log), ahead, ahead]),
         ),
         tiled(
-            "take everything from a start on away and leave the tiles: they tell without an anchor",
+            "take everything from a start on away and leave the tiles",
             |case| case.since_start().iter().for_each(|path| std::fs::remove_file(path).unwrap()),
-            cut,
+            anchored([incomplete(Kind::NothingFound, At::Log), ahead, ahead], gone),
         ),
         tiled(
             "put a file that is no tile among the tiles",

@@ -5,15 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use recorder::chain::checkpoint::Checkpoint;
-use recorder::store::checkpoint_file;
+use recorder::store::directory::Directory;
 use recorder::store::format::{FrameHeader, SegmentHeader};
+use recorder::store::retention::{Hold, Policy};
 use recorder::store::writer::{Options, Writer};
+use recorder::store::{FrameInput, checkpoint_file};
 use recorder::verify::VerifyOptions;
 
+use crate::scratch::retired::{back_up, retire, text_of};
 use crate::scratch::{EPOCH, SECOND, Scratch, append, edit, frames, options, segments};
 
 /// Segments of each start of the recorder.
 const EACH: usize = 3;
+/// The same where retention is at work.
+const EACH_RETAINED: usize = 5;
 
 /// A log, and the part of it that a row attacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +27,8 @@ pub enum Victim {
     Log,
     /// Three starts of one segment and somewhat more than one full tile each.
     Tiles,
+    /// Three starts of five segments, of each of which the next start removed the first two. The fourth is at work.
+    Retained,
 }
 
 impl Victim {
@@ -30,15 +37,18 @@ impl Victim {
         match self {
             Self::Log => EACH,
             Self::Tiles => 1,
+            Self::Retained => EACH_RETAINED,
         }
     }
 
     pub fn copy(self) -> Scratch {
         static LOG: LazyLock<Scratch> = LazyLock::new(log);
         static TILES: LazyLock<Scratch> = LazyLock::new(tiles);
+        static RETAINED: LazyLock<Scratch> = LazyLock::new(retained);
         match self {
             Self::Log => LOG.copy(),
             Self::Tiles => TILES.copy(),
+            Self::Retained => RETAINED.copy(),
         }
     }
 }
@@ -77,6 +87,49 @@ fn tiles() -> Scratch {
     scratch
 }
 
+/// Holds keep what was recorded from two hours after a start on. A segment ends after an hour, and the first two of each start
+/// just in front of the end of a tile.
+fn retained() -> Scratch {
+    let begin = |boot: u8| EPOCH + i64::from(boot) * 20_000 * SECOND;
+    let hold = |boot| {
+        let (from, to) = (begin(boot) + 8_000 * SECOND, begin(boot) + 19_000 * SECOND);
+        Hold::try_from(format!("{}/{}", text_of(from), text_of(to))).unwrap()
+    };
+    let holds = (1..=3).map(hold).collect();
+    let retention = Policy { keep_age_ns: Some(1_000 * SECOND), holds, ..Policy::default() };
+    let scratch = Scratch::new();
+    for boot in 1..=4u8 {
+        let now = begin(boot);
+        let options = Options { boot_id: [boot; 16], now, retention: retention.clone(), ..options() };
+        let mut writer = Writer::open(&scratch.store(), &scratch.state(), options).unwrap().0;
+        let line = format!("{{\"seq\":{},\"kind\":\"exec\"}}\n", writer.next_seq());
+        let (lines, ends) = (line.as_bytes(), &[u32::try_from(line.len()).unwrap()][..]);
+        writer.append(&FrameInput { lines, ends, t_first: now, t_last: now, lost_total: 0 }).unwrap();
+        let removed = retire(&mut writer, now).unwrap();
+        assert_eq!(removed, if boot == 1 { 0 } else { 2 });
+        let hours = if boot == 4 { &[10][..] } else { &[110, 110, 11, 11, 12] };
+        for (hour, beats) in (0..).zip(hours) {
+            let beat = now + hour * 3_700 * SECOND;
+            (0..*beats).for_each(|_| assert!(writer.heartbeat(beat, 0).is_ok()));
+        }
+        back_up(&scratch);
+        match boot {
+            1 => writer.close(now + 15_000 * SECOND).unwrap(),
+            _ => writer.checkpoint().unwrap(),
+        }
+    }
+    assert_eq!(in_log_order(&scratch.store()).len(), 3 * EACH_RETAINED + 1);
+    scratch
+}
+
+/// Segments, and the tombstones of those that were removed.
+fn in_log_order(store: &Path) -> Vec<PathBuf> {
+    let directory = Directory::open(store).unwrap();
+    let mut files: Vec<_> = directory.segments().iter().chain(directory.removed()).collect();
+    files.sort_by_key(|file| (file.first_frame, file.attempt));
+    files.into_iter().map(|file| file.path.clone()).collect()
+}
+
 /// Where a cheat was done: what a finding must name.
 #[derive(Clone, Debug, Default)]
 pub struct Spot {
@@ -90,7 +143,7 @@ pub struct Case {
     pub victim: Victim,
     /// 0 early, 1 in the middle, 2 late.
     pub place: usize,
-    /// Segments in log order, before the cheat.
+    /// Segments, or what retention left of them, in log order, before the cheat.
     pub paths: Vec<PathBuf>,
     pub options: VerifyOptions,
 }
@@ -99,7 +152,7 @@ impl Case {
     /// A checkpoint that left the host before the cheat covers everything, or what was written before the place.
     pub fn new(victim: Victim, place: usize, is_covered: bool) -> Self {
         let scratch = victim.copy();
-        let paths = segments(&scratch.store());
+        let paths = in_log_order(&scratch.store());
         let mut case = Self { scratch, victim, place, paths, options: VerifyOptions::default() };
         case.options.checkpoint = Some(match is_covered {
             true => checkpoint_file::read(&case.scratch.state().join("checkpoint")).unwrap().unwrap(),
@@ -117,6 +170,21 @@ impl Case {
     /// The segment with which the recorder started at this place.
     pub fn start(&self) -> &Path {
         &self.paths[self.place * self.victim.each()]
+    }
+
+    /// The tombstone of one of the two segments of this start that retention removed.
+    pub fn tombstone(&self, index: usize) -> &Path {
+        &self.paths[self.place * EACH_RETAINED + index]
+    }
+
+    /// One of the three segments of this start that are held.
+    pub fn held(&self, index: usize) -> &Path {
+        &self.paths[self.place * EACH_RETAINED + 2 + index]
+    }
+
+    /// The last segment, whose second frame tells of the newest removal.
+    pub fn telling(&self) -> &Path {
+        &self.paths[3 * EACH_RETAINED]
     }
 
     /// The segment behind it, which was ended.

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -71,6 +72,8 @@ pub struct Journal {
     current: String,
     /// A file that was being made when it ended, and what it was to hold.
     unfinished: Option<(String, Vec<u8>)>,
+    /// What was removed since the directory was synced.
+    removed: Vec<(String, Vec<u8>)>,
 }
 
 #[derive(Debug, Default)]
@@ -176,7 +179,9 @@ impl Medium for Disk {
             return Err(self.error());
         }
         self.files.sync_directory()?;
-        self.journal.lock().unwrap().segments.values_mut().for_each(|written| written.is_named = true);
+        let mut journal = self.journal.lock().unwrap();
+        journal.segments.values_mut().for_each(|written| written.is_named = true);
+        journal.removed.clear();
         Ok(())
     }
 
@@ -201,6 +206,10 @@ impl Medium for Disk {
     fn remove(&mut self, name: &str) -> Result<(), StoreError> {
         if self.strikes().is_some() {
             return Err(self.refuse(name, "removing"));
+        }
+        // One that is gone already is removed again after a crash.
+        if let Ok(bytes) = std::fs::read(self.store.join(name)) {
+            self.journal.lock().unwrap().removed.push((name.to_owned(), bytes));
         }
         self.files.remove(name)
     }
@@ -237,6 +246,13 @@ pub fn cut_power(scratch: &Scratch, journal: &Journal, dice: &mut Dice) {
             continue;
         }
         std::fs::write(&path, survives(&written.bytes, written.synced, dice)).unwrap();
+    }
+    for (name, bytes) in &journal.removed {
+        if dice.flips() {
+            let path = scratch.store().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            std::fs::set_permissions(path, PermissionsExt::from_mode(0o640)).unwrap();
+        }
     }
     if let Some((name, bytes)) = &journal.unfinished {
         lose_tile(&scratch.store().join(name), bytes, dice);

@@ -3,6 +3,7 @@
 
 pub mod disk;
 pub mod forge;
+pub mod retired;
 pub mod stranger;
 
 use std::path::{Path, PathBuf};

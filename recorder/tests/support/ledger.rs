@@ -34,6 +34,12 @@ pub struct Expect {
     /// `path` as an event spells it.
     pub path: Option<String>,
     pub path_to: Option<String>,
+    /// The paths as the kernel's own entry has them, for a record that does not go by the caller's names.
+    pub real: Option<String>,
+    pub real_to: Option<String>,
+    /// Only one of the families can tell it on this kernel.
+    #[serde(default)]
+    pub is_optional: bool,
     /// Flags that must be there.
     pub must: Vec<String>,
     /// Flags that may be there.

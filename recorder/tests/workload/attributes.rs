@@ -271,7 +271,8 @@ fn linked_by_descriptor(run: &mut Run, site: &Site) {
     .expect("linkat");
     let to = site.place(Shape::DirFd, &leaf_proc).expect("short");
     let magic = format!("/proc/self/fd/{fd}").into_bytes();
-    let from = Place::new(&magic, magic.clone()).flagged("unresolved");
+    let mut from = Place::new(&magic, magic.clone()).flagged("unresolved");
+    from.real.clone_from(&open.path);
     run.apply(super::plan::named("linkat:follow"), &from, Some(&to)).expect("linkat");
     run.close(open);
 }

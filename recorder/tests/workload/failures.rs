@@ -6,6 +6,7 @@ use super::opens::{OPENS, Open};
 use super::plan::{link_to, named, open_below, raw_close};
 use super::raw::{self, c};
 use super::site::{Place, Shape, Site, join};
+use crate::support::ledger::Expect;
 
 /// Places where nothing can be done, named relative to the site's directory. `file` is a file and `loop` a loop.
 fn bad_places(run: &mut Run, dir: &[u8], file: &[u8], looped: &[u8], at: bool) -> Vec<Place> {
@@ -19,6 +20,8 @@ fn bad_places(run: &mut Run, dir: &[u8], file: &[u8], looped: &[u8], at: bool) -
     let long_path = b"./".repeat(2500);
     let mut cut = Place::new(&long_path, Vec::new()).flagged("cut");
     cut.named = None;
+    let mut above = relative(b"..").flagged("unresolved");
+    above.real = dir.iter().rposition(|&byte| byte == b'/').map_or_else(Vec::new, |at| dir[..at].to_vec());
     let mut places = vec![
         relative(&join(b"nothing", &leaf)),
         relative(&join(file, &leaf)),
@@ -29,7 +32,7 @@ fn bad_places(run: &mut Run, dir: &[u8], file: &[u8], looped: &[u8], at: bool) -
         Place::faulty(),
         Place::new(b"", dir.to_vec()),
         Place::new(b".", dir.to_vec()),
-        relative(b"..").flagged("unresolved"),
+        above,
     ];
     if at {
         places.push(Place::new(&leaf, leaf.clone()).below(9999).flagged("unresolved"));
@@ -163,11 +166,12 @@ pub fn as_nobody(run: &mut Run, site: &Site) {
         set_mode(run, fd, &dir.real, mode);
     }
     run.child(|run| {
-        raw::call(libc::SYS_setgroups, &[0, 0]).expect("setgroups");
-        raw::call(libc::SYS_setresgid, &[65_534, 65_534, 65_534]).expect("setresgid");
+        let none = Expect::new("credential").field("groups_set", Vec::<u32>::new());
+        run.become_other("setgroups", libc::SYS_setgroups, &[0, 0], none);
+        let group = Expect::new("credential").field("gid_set", 65_534).field("sgid", 65_534);
+        run.become_other("setresgid", libc::SYS_setresgid, &[65_534, 65_534, 65_534], group);
         // Real and effective user differ: the event tells both.
-        raw::call(libc::SYS_setresuid, &[65_533, 65_534, 65_534]).expect("setresuid");
-        run.learn_ids();
+        run.become_user([65_533, 65_534, 65_534]);
         for (row, fd, place) in prepared {
             // The directory may be shut: then it can't be entered, but its descriptor still works for *at calls.
             let entered = raw::call(libc::SYS_fchdir, &[i64::from(fd)]).is_ok();
@@ -191,7 +195,7 @@ pub fn as_nobody(run: &mut Run, site: &Site) {
 }
 
 fn set_mode(run: &mut Run, fd: i32, path: &[u8], mode: u32) {
-    let expect = crate::support::ledger::Expect::new("attr_mode").path(path).field("mode_set", mode);
+    let expect = Expect::new("attr_mode").path(path).field("mode_set", mode);
     run.act("fchmod", || raw::call(libc::SYS_fchmod, &[i64::from(fd), i64::from(mode)]), |_| Some(expect))
         .expect("fchmod");
 }

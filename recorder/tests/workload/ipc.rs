@@ -93,8 +93,7 @@ pub fn sockets_refused(run: &mut Run, site: &Site) {
     let place = site.place(Shape::Relative, &leaf).expect("short");
     let directory = site.parent.clone();
     run.child(|run| {
-        raw::call(libc::SYS_setresuid, &[65_534, 65_534, 65_534]).expect("setresuid");
-        run.learn_ids();
+        run.become_user([65_534, 65_534, 65_534]);
         assert_eq!(bind(run, socket, &place), Err(libc::EACCES));
         0
     });
@@ -155,7 +154,7 @@ fn unlink(run: &mut Run, name: &[u8]) -> Outcome {
 /// Queues, in an IPC namespace of their own.
 pub fn queues(run: &mut Run) {
     run.child(|run| {
-        raw::call(libc::SYS_unshare, &[i64::from(libc::CLONE_NEWIPC)]).expect("unshare");
+        run.unshare(libc::CLONE_NEWIPC, "ipc");
         let (create, new) = (libc::O_CREAT | libc::O_RDWR, libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY);
         let names: Vec<Vec<u8>> = (0..6).map(|_| run.leaf()).collect();
         for (index, name) in names.iter().enumerate() {
@@ -169,8 +168,7 @@ pub fn queues(run: &mut Run) {
             assert_eq!(open(run, name, new, Some("file_create")), Err(libc::EEXIST));
         }
         run.child(|run| {
-            raw::call(libc::SYS_setresuid, &[65_534, 65_534, 65_534]).expect("setresuid");
-            run.learn_ids();
+            run.become_user([65_534, 65_534, 65_534]);
             for flags in [libc::O_RDONLY, libc::O_RDWR, create] {
                 assert_eq!(open(run, &names[1], flags, Some("file_denied")), Err(libc::EACCES));
             }

@@ -36,6 +36,8 @@ pub struct Run {
     pub home: Vec<u8>,
     ids: [u32; 4],
     lines: Vec<u8>,
+    /// Other threads of the process act for the caller, so nobody knows which.
+    pub any_thread: bool,
     /// Changes the expectation of the next call that is noted.
     pub amend: Option<fn(Expect) -> Expect>,
 }
@@ -50,6 +52,7 @@ impl Run {
             home,
             ids: [0; 4],
             lines: Vec::new(),
+            any_thread: false,
             amend: None,
         };
         run.learn_ids();
@@ -135,11 +138,38 @@ impl Run {
         outcome
     }
 
-    /// Writes one line of the ledger. EAGAIN and EINTR leave no event.
+    /// Changes this process's ids. The event has those after the call, and so has all that follows.
+    pub fn become_other(&mut self, call: &str, number: i64, arguments: &[i64], expect: Expect) {
+        let [uid, euid, gid, egid] = self.ids;
+        let old = expect.field("old_uid", uid).field("old_euid", euid);
+        let expect = old.field("old_gid", gid).field("old_egid", egid).text("call", call.as_bytes());
+        let t0 = now();
+        let outcome = raw::call(number, arguments);
+        let t1 = now();
+        outcome.expect(call);
+        self.learn_ids();
+        self.note(call, (t0, t1), &outcome, Some(expect));
+    }
+
+    /// Goes on as these real, effective and saved users.
+    pub fn become_user(&mut self, users: [u32; 3]) {
+        let expect = Expect::new("credential").field("uid_set", users[0]).field("euid_set", users[1]);
+        let expect = expect.field("suid_set", users[2]).field("suid", users[2]).field("fsuid", users[1]);
+        self.become_other("setresuid", libc::SYS_setresuid, &users.map(i64::from), expect);
+    }
+
+    /// Takes namespaces of its own.
+    pub fn unshare(&mut self, flag: i32, word: &str) {
+        let expect = Expect::new("namespace").text("call", b"unshare").field("namespaces", vec![word]);
+        self.act("unshare", || raw::call(libc::SYS_unshare, &[i64::from(flag)]), |_| Some(expect))
+            .expect("unshare");
+    }
+
+    /// Writes one line of the ledger. EAGAIN and EINTR leave no event, and neither does a call that the kernel lacks.
     pub fn note(&mut self, name: &str, (t0, t1): (u64, u64), outcome: &Outcome, expect: Option<Expect>) {
         self.operations += 1;
         let result = outcome.map_or_else(errno_name, |_| "ok".to_owned());
-        let unrecorded = matches!(outcome, Err(libc::EAGAIN | libc::EINTR));
+        let unrecorded = matches!(outcome, Err(libc::EAGAIN | libc::EINTR | libc::ENOSYS));
         let expect = expect.filter(|_| !unrecorded).map(|expect| Expect { result: result.clone(), ..expect });
         let amend = self.amend.take();
         let expect = expect.map(|expect| amend.map_or_else(|| expect.clone(), |amend| amend(expect.clone())));
@@ -149,7 +179,7 @@ impl Run {
             call: name.to_owned(),
             result,
             pid: id(libc::SYS_getpid),
-            tid: id(libc::SYS_gettid),
+            tid: if self.any_thread { 0 } else { id(libc::SYS_gettid) },
             ids: self.ids,
             t0,
             t1,
@@ -160,6 +190,11 @@ impl Run {
         if self.lines.len() > 32 * 1024 {
             self.flush();
         }
+    }
+
+    /// Says the ids of the next calls, which are not those of the process.
+    pub fn claim_ids(&mut self, ids: [u32; 4]) {
+        self.ids = ids;
     }
 
     /// Sends the lines so far to the test.
@@ -247,6 +282,7 @@ pub fn named(kind: &str, place: &Place) -> Expect {
     if let Some(path) = &place.named {
         expect = expect.path(path);
     }
+    expect.real = (!place.real.is_empty()).then(|| crate::support::ledger::escape(&place.real));
     expect
 }
 

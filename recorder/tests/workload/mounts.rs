@@ -41,7 +41,7 @@ fn unmount(run: &mut Run, target: &Place, flags: i64) -> Outcome {
 /// Mounts of every sort, in a child with a private mount namespace.
 pub fn in_private_namespace(run: &mut Run, home: &[u8], source: Source) {
     run.child(|run| {
-        raw::call(libc::SYS_unshare, &[i64::from(libc::CLONE_NEWNS)]).expect("unshare");
+        run.unshare(libc::CLONE_NEWNS, "mnt");
         let root = Place::new(b"/", b"/".to_vec());
         mount(run, b"", &root, b"", MS_REC | MS_PRIVATE).expect("private");
         let point = join(home, &run.leaf());
@@ -99,8 +99,7 @@ fn failing(run: &mut Run, home: &[u8], bound: &Place) {
     let _ = unmount(run, &Place::faulty(), 0);
     let _ = unmount(run, bound, 0x4000);
     run.child(|run| {
-        raw::call(libc::SYS_setresuid, &[65_534, 65_534, 65_534]).expect("setresuid");
-        run.learn_ids();
+        run.become_user([65_534, 65_534, 65_534]);
         let _ = mount(run, b"none", bound, b"tmpfs", 0);
         let _ = unmount(run, bound, 0);
         0
@@ -114,7 +113,9 @@ fn by_file_descriptor(run: &mut Run, home: &[u8]) {
     run.apply(named("mkdir"), &point, None).expect("mkdir");
     let fs = raw::call(raw::FSOPEN, &[c"tmpfs".as_ptr() as i64, 0]).expect("fsopen");
     raw::call(raw::FSCONFIG, &[fs, 6, 0, 0, 0]).expect("fsconfig");
-    let made = raw::call(raw::FSMOUNT, &[fs, 0, 0]).expect("fsmount");
+    let expect = Expect::new("mount").text("fstype", b"tmpfs").text("source", b"none");
+    let made =
+        run.act("fsmount", || raw::call(raw::FSMOUNT, &[fs, 0, 0]), |_| Some(expect)).expect("fsmount");
     move_mount(run, made, &point);
     let attributes = [1_u64, 0, 0, 0];
     run.act(

@@ -182,6 +182,7 @@ impl Named {
         if let Some(q) = q {
             expect = expect.must(&q.flags);
             expect.path_to = q.named.as_deref().map(crate::support::ledger::escape);
+            expect.real_to = Some(crate::support::ledger::escape(&q.real));
         }
         let expect = match self.kind {
             "attr_mode" => expect.field("mode_set", v.mode),

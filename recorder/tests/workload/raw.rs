@@ -115,6 +115,7 @@ pub fn errno_name(errno: i32) -> String {
         (libc::ERANGE, "ERANGE"),
         (libc::EADDRINUSE, "EADDRINUSE"),
         (libc::ENOTSOCK, "ENOTSOCK"),
+        (libc::ECANCELED, "ECANCELED"),
     ];
     known
         .iter()

@@ -21,8 +21,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("systemd-analyze", "systemd"),
     ("python3", "python3"),
     ("go", "golang-go"),
+    ("c++", "g++"),
     ("mkfs.xfs", "xfsprogs"),
     ("mkfs.btrfs", "btrfs-progs"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
 ];
 
 /// A library in source, and the Debian package it comes from.

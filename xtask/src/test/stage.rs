@@ -1,7 +1,7 @@
 //! One stage of a test run: one line a person can read, the whole output in a log, the telling part shown on failure.
 use super::tally::{SKIPPED, Tally};
 use crate::{command, workspace};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Write as _, pipe};
 use std::process::{Command, Stdio};
@@ -37,6 +37,24 @@ impl Stages {
         }
     }
 
+    /// A stage that counts tests by itself; what it must tell comes before its line.
+    pub fn counted(&mut self, name: &str, tally: &mut Tally, work: impl FnOnce(&mut Tally) -> Result<()>) {
+        let begin = Instant::now();
+        let label = self.announce(name);
+        let mut sums = Tally::default();
+        let outcome = work(&mut sums);
+        let seconds = begin.elapsed().as_secs();
+        match outcome {
+            Ok(()) if sums.failed == 0 => println!("{label} ok ({seconds} s): {}", sums.closing_line()),
+            Ok(()) => println!("{label} FAILED ({seconds} s): {}", sums.closing_line()),
+            Err(error) => {
+                println!("{label} FAILED ({seconds} s): {error:#}");
+                sums.failed += 1;
+            }
+        }
+        tally.add(&sums);
+    }
+
     /// A stage that is one cargo command; its test results are summed.
     pub fn cargo(&mut self, name: &str, tally: &mut Tally, args: &[&str]) {
         let begin = Instant::now();
@@ -63,6 +81,41 @@ impl Stages {
             }
         }
         tally.add(&sums);
+    }
+
+    /// A stage that builds something and then works with it: one test for each outcome, one line each.
+    pub fn built(
+        &mut self,
+        name: &str,
+        tally: &mut Tally,
+        build: &mut Command,
+        work: impl FnOnce() -> Result<Vec<Result<String>>>,
+    ) {
+        let begin = Instant::now();
+        let label = self.announce(name);
+        let done = observe(build, name, &mut Tally::default()).and_then(|Output { success, lines }| {
+            if success {
+                return work();
+            }
+            telling(&lines).iter().for_each(|line| println!("    {}", cut(line)));
+            bail!("it can't be built; all of it is in {}", log(name).display())
+        });
+        let seconds = begin.elapsed().as_secs();
+        let outcomes = done.unwrap_or_else(|error| vec![Err(error)]);
+        let failed = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+        println!("{label} {} ({seconds} s)", if failed == 0 { "ok" } else { "FAILED" });
+        for outcome in outcomes {
+            match outcome {
+                Ok(line) => {
+                    println!("    {line}");
+                    tally.passed += 1;
+                }
+                Err(error) => {
+                    println!("    {error:#}");
+                    tally.failed += 1;
+                }
+            }
+        }
     }
 
     /// A stage that can't run here, said loudly.

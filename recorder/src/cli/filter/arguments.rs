@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::Args;
 use globset::{GlobBuilder, GlobMatcher};
 use jiff::Timestamp;
+use recorder_common::sample::flag;
 
 use super::plain_run;
 use crate::cli::time::{self, Reference};
@@ -56,6 +57,9 @@ pub struct FilterArguments {
     /// ok, failed, or the name of an error such as EACCES
     #[arg(long, value_name = "RESULT", value_parser = parse_result)]
     pub(super) result: Option<Outcome>,
+    /// Word in `flags`, such as setuid
+    #[arg(long, value_name = "FLAG", value_parser = parse_flag)]
+    pub(super) flag: Option<&'static str>,
     /// Text in any field; case matters
     #[arg(long, short, value_name = "TEXT")]
     pub(super) grep: Option<String>,
@@ -67,7 +71,7 @@ impl FilterArguments {
         #[rustfmt::skip]
         let Self {
             since: _, until: _, kind: _, result: _,
-            pid, uid, user, loginuid, session, exe, path, host, container, grep,
+            pid, uid, user, loginuid, session, exe, path, host, container, flag, grep,
         } = self;
         pid.is_none()
             && uid.is_none()
@@ -78,6 +82,7 @@ impl FilterArguments {
             && path.is_none()
             && host.is_none()
             && container.is_none()
+            && flag.is_none()
             && grep.is_none()
     }
 }
@@ -158,6 +163,14 @@ fn parse_result(text: &str) -> Result<Outcome, String> {
         _ if is_name => Ok(Outcome::Error(upper)),
         _ => Err("neither `ok` nor `failed` nor the name of an error such as EACCES".to_owned()),
     }
+}
+
+fn parse_flag(text: &str) -> Result<&'static str, String> {
+    let known = flag::WORDS.iter().map(|(_, word)| *word);
+    known.clone().find(|word| *word == text).ok_or_else(|| {
+        let known: Vec<&str> = known.collect();
+        format!("no such flag; there are: {}", known.join(" "))
+    })
 }
 
 fn parse_glob(text: &str) -> Result<PathGlob, String> {

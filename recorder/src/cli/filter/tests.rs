@@ -36,7 +36,7 @@ fn log() -> String {
         line(3, "file_write", "ok", "\"path\":\"/srv/caf\u{10FFE9}/b.conf\","),
         "{\"seq\":4,\"t\":\"2026-11-23T14:05:34.000000000Z\",\"mono\":1,\"kind\":\"auth_failed\",\"result\":\"EACCES\",\
          \"pid\":44,\"uid\":0,\"loginuid\":null,\"session\":null,\"container\":\"abcdef0123\",\"user\":\"mallory\",\
-         \"flags\":[]}\n"
+         \"flags\":[\"cut\"]}\n"
             .to_owned(),
         "{\"seq\":5,\"t\":\"2026-11-23T14:05:35.000000000Z\",\"mono\":1,\"kind\":\"gap\",\"result\":\"ok\",\"lost\":12,\
          \"flags\":[]}\n"
@@ -91,6 +91,8 @@ fn each_filter_finds_its_events() {
         (&["--container", "abc"], &[4]),
         (&["--host", "web1"], &[0, 1, 2, 3, 4, 5]),
         (&["--host", "web2"], &[]),
+        (&["--flag", "cut"], &[4]),
+        (&["--flag", "setuid"], &[]),
         (&["--grep", "passwd"], &[1]),
         (&["--grep", "\"hi\" ü"], &[0]),
         (&["--grep", "12"], &[4, 5]),

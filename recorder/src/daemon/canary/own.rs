@@ -2,7 +2,7 @@
 //! failed and name nothing, and the one process that it starts as long as that does nothing else.
 
 use crate::event::decode::PamCall;
-use crate::event::{Body, Event, Exec, File, Kind, Task};
+use crate::event::{Body, Credential, Event, Exec, File, Kind, System, Task};
 
 use super::WORD;
 
@@ -38,6 +38,8 @@ impl Own {
             }
             Body::File(file) => event.errno != 0 && names_nothing(file),
             Body::Exec(exec) => event.kind == Kind::ExecFailed && is_unreadable(exec),
+            Body::Credential(change) => event.errno != 0 && asks_for_nothing(change),
+            Body::System(system) => event.errno != 0 && is_about_nothing(system),
             Body::Exit(_) | Body::Login(_) | Body::Recorder(_) => false,
         }
     }
@@ -77,6 +79,23 @@ fn names_nothing(file: &File<'_>) -> bool {
     file.path.is_none() && file.path_to.is_none() && file.inode.is_none()
 }
 
+/// No id, no group, no capability.
+fn asks_for_nothing(change: &Credential<'_>) -> bool {
+    let is_none = |id: &(&str, u32)| id.1 == u32::MAX;
+    change.ids_set.iter().flatten().all(is_none)
+        && change.groups_set.is_none_or(<[u8]>::is_empty)
+        && change.caps_set.is_none_or(|caps| caps == 0)
+        && (change.caps_gained, change.caps_lost) == (0, 0)
+}
+
+/// No file, no name, no process that exists.
+fn is_about_nothing(system: &System<'_>) -> bool {
+    system.path.is_none()
+        && system.name.is_none_or(<[u8]>::is_empty)
+        && system.params.is_none_or(<[u8]>::is_empty)
+        && system.target.is_none_or(|target| target == u32::MAX)
+}
+
 fn is_canary(exec: &Exec<'_>) -> bool {
     exec.file == b"/proc/self/exe" && exec.argv.get(1).is_some_and(|word| **word == *WORD.as_bytes())
 }
@@ -107,6 +126,15 @@ mod tests {
         Body::File(File { path: path.map(Cow::Borrowed), ..File::default() })
     }
 
+    fn system(path: Option<&'static [u8]>, target: Option<u32>) -> Body<'static> {
+        Body::System(Box::new(System { path: path.map(Cow::Borrowed), target, ..System::default() }))
+    }
+
+    fn credential(uid: u32) -> Body<'static> {
+        let ids_set = [Some(("uid_set", uid)), None, None];
+        Body::Credential(Box::new(Credential { ids_set, ..Credential::default() }))
+    }
+
     fn program(file: &'static [u8], word: &'static [u8]) -> Body<'static> {
         let argv = vec![Cow::Borrowed(&b"recorder"[..]), Cow::Borrowed(word)];
         Body::Exec(Exec { argv, argc: 2, file, ..Exec::default() })
@@ -119,7 +147,13 @@ mod tests {
         let mut is_own = |kind, errno, who, body| own.is_event(&event(kind, errno, task(who, 5), body));
         assert!(is_own(Kind::FileDelete, 14, (us, THREAD), file(None)));
         assert!(is_own(Kind::ExecFailed, 14, (us, THREAD), Body::Exec(Exec::default())));
+        assert!(is_own(Kind::Ptrace, 3, (us, THREAD), system(None, Some(u32::MAX))));
+        assert!(is_own(Kind::Credential, 22, (us, THREAD), credential(u32::MAX)));
         for (kind, errno, who, body) in [
+            (Kind::Ptrace, 3, (us, THREAD), system(None, Some(1))),
+            (Kind::Swap, 14, (us, THREAD), system(Some(b"/dev/sda"), None)),
+            (Kind::Bpf, 0, (us, THREAD), system(None, None)),
+            (Kind::Credential, 22, (us, THREAD), credential(0)),
             (Kind::FileDelete, 14, (us, THREAD + 1), file(None)),
             (Kind::FileDelete, 14, (us + 1, THREAD), file(None)),
             (Kind::FileDelete, 0, (us, THREAD), file(None)),

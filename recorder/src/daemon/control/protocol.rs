@@ -131,6 +131,8 @@ pub enum ProbeState {
     Attached,
     /// This kernel has nothing of the kind, so nothing is missed.
     Absent,
+    /// It is not there, but hooks of another family give the same events; `why` tells the reason.
+    Replaced,
     /// It is not there; `why` tells the reason.
     Missing,
     /// It was put in place, and does not fire; `why` tells what is known.
@@ -158,10 +160,11 @@ impl From<&crate::capture::ProbeRow> for Probe {
         let state = match row.state {
             crate::capture::State::Attached => ProbeState::Attached,
             crate::capture::State::Absent => ProbeState::Absent,
+            crate::capture::State::Replaced => ProbeState::Replaced,
             crate::capture::State::Missing => ProbeState::Missing,
         };
         Self {
-            event: row.event.to_owned(),
+            event: row.event.clone(),
             hook: row.hook.clone(),
             family: row.family.to_owned(),
             state,

@@ -66,6 +66,18 @@ fn set_numbers(file: &mut File<'_>, event: &mut Event<'_>, numbers: &Numbers) {
         | Kind::Logout
         | Kind::AuthOk
         | Kind::AuthFailed
+        | Kind::SessionId
+        | Kind::Credential
+        | Kind::Module
+        | Kind::Bpf
+        | Kind::Ptrace
+        | Kind::Clock
+        | Kind::Hostname
+        | Kind::Reboot
+        | Kind::Swap
+        | Kind::Kexec
+        | Kind::Namespace
+        | Kind::Syscall
         | Kind::Start
         | Kind::Stop
         | Kind::Gap

@@ -107,6 +107,64 @@ fn two_paths_come_from_rename_link_and_symlink() {
     );
 }
 
+/// Two credentials as a probe writes them: ids, permitted, effective.
+fn creds(before: ([u32; 8], u64), after: ([u32; 8], u64)) -> Vec<u8> {
+    let one = |(ids, caps): ([u32; 8], u64)| {
+        let ids: Vec<u8> = ids.into_iter().flat_map(u32::to_ne_bytes).collect();
+        [ids, caps.to_ne_bytes().to_vec(), caps.to_ne_bytes().to_vec()].concat()
+    };
+    [one(before), one(after)].concat()
+}
+
+#[test]
+fn credentials_tell_before_and_after() {
+    let before = ([1000, 0, 0, 0, 100, 100, 100, 100], 1 << 7);
+    let after = ([1000, 1000, 0, 1000, 100, 100, 100, 100], 0);
+    let sample = Builder::new(Kind::Credential as u16).args([u64::MAX, 1000, u64::from(u32::MAX), 117]);
+    let bytes = sample.text(Tag::Creds, 0, &creds(before, after)).bytes();
+    let Body::Credential(told) = event(&bytes).body else { panic!() };
+    assert_eq!((told.call, told.old, told.suid, told.fsuid), ("setresuid", [1000, 0, 100, 100], 0, 1000));
+    assert_eq!(told.ids_set, [None, Some(("euid_set", 1000)), None]);
+    assert_eq!((told.caps_gained, told.caps_lost, told.caps_set), (0, 1 << 7, None));
+
+    let groups: Vec<u8> = [7_u32, 8].into_iter().flat_map(u32::to_ne_bytes).collect();
+    let sample = Builder::new(Kind::Credential as u16).args([3, 0, 0, 116]);
+    let bytes = sample.text(Tag::Creds, 0, &creds(after, after)).text(Tag::Groups, 0, &groups).bytes();
+    let event = event(&bytes);
+    let Body::Credential(told) = &event.body else { panic!() };
+    assert_eq!(told.groups_set, Some(&groups[..]));
+    assert_eq!(event.flags, flag::CUT, "three groups, of which two fitted");
+}
+
+#[test]
+fn calls_to_the_kernel_keep_their_words() {
+    let of = |kind: Kind, args: [u64; 4]| {
+        let bytes = Builder::new(kind as u16).args(args).text(Tag::Label, 0, b"spy\0\0").bytes();
+        let Body::System(system) = event(bytes.leak()).body else { panic!() };
+        system
+    };
+    let bpf = of(Kind::Bpf, [5, 2, 41, 321]);
+    assert_eq!(
+        (bpf.call, bpf.command.as_deref(), bpf.bpf_type.as_deref()),
+        ("bpf", Some("PROG_LOAD"), Some("kprobe"))
+    );
+    assert_eq!((bpf.id, bpf.name), (Some(41), Some(&b"spy"[..])));
+    let map = of(Kind::Bpf, [0, 27, 9, 321]);
+    assert_eq!((map.command.as_deref(), map.bpf_type.as_deref()), (Some("MAP_CREATE"), Some("ringbuf")));
+    let clock = of(Kind::Clock, [0, 1_577_836_800, 5, 227]);
+    assert_eq!((clock.time_set, clock.bits), (Some(1_577_836_800_000_000_005), None));
+    assert_eq!(of(Kind::Clock, [0, u64::MAX, 5, 227]).time_set, None);
+    assert_eq!(of(Kind::Clock, [0, 0, 0x4002, 159]).bits, Some(0x4002));
+    let poke = of(Kind::Ptrace, [4, 77, 0, 101]);
+    assert_eq!((poke.command.as_deref(), poke.target), (Some("POKETEXT"), Some(77)));
+    assert_eq!(of(Kind::Ptrace, [0, 77, 0, 101]).target, None, "TRACEME names nobody");
+    let write = of(Kind::Ptrace, [0, 77, 12, 311]);
+    assert_eq!((write.call, write.target, write.bytes), ("process_vm_writev", Some(77), Some(12)));
+    assert_eq!(of(Kind::Reboot, [0x0123_4567, 0, 0, 169]).command.as_deref(), Some("RESTART"));
+    assert_eq!(of(Kind::Syscall, [17, 3, 0, 41]).command.as_deref(), Some("AF_PACKET SOCK_RAW"));
+    assert_eq!(of(Kind::Syscall, [0x40000, 0, 0, 135]).bits, Some(0x40000));
+}
+
 const TEXT_CUT_FLAG: u8 = recorder_common::text::TEXT_CUT;
 
 #[test]
@@ -130,6 +188,10 @@ fn lies_are_refused_with_their_place() {
     assert_eq!(refused(exit().flags(1 << 60)), "flags at offset 32 can't be 1152921504606846976");
     assert_eq!(refused(exit().result(5)), "result at offset 12 can't be 5");
     assert_eq!(refused(exit().args([1 << 20, 0, 0, 0])), "exit code at offset 136 can't be 1048576");
+    let unknown = Builder::new(Kind::Syscall as u16).args([0, 0, 0, 9999]);
+    assert_eq!(refused(unknown), "call at offset 160 can't be 9999");
+    let none = Builder::new(Kind::Credential as u16).args([0, 0, 0, 105]);
+    assert!(refused(none).starts_with("sample ends inside credentials"));
     let twice = exit().text(Tag::Name, 0, b"a").text(Tag::Name, 0, b"b");
     assert_eq!(refused(twice), "second text with tag Name at offset 189");
 
@@ -157,7 +219,7 @@ proptest! {
     fn no_damage_to_a_sample_makes_it_panic(
         kind in prop::sample::select(Kind::ALL),
         damage in prop::collection::vec((6usize..400, any::<u8>()), 0..8),
-        tag in 1u8..=17,
+        tag in 1u8..=23,
         text in prop::collection::vec(any::<u8>(), 0..100),
     ) {
         let tag = Tag::try_from(tag).unwrap();

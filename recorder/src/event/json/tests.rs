@@ -7,9 +7,9 @@ use std::path::Path;
 use serde_json::Value as Json;
 
 use super::*;
-use crate::event::Kind;
 use crate::event::record::Record;
 use crate::event::sample_bytes::task;
+use crate::event::{Credential, Kind, System};
 
 const BOOT: &str = "0a1b2c3d-0000-4000-8000-000000000000";
 
@@ -26,6 +26,8 @@ pub(crate) fn example(kind: Kind) -> Event<'static> {
         Kind::ExecFailed => event.errno = 2,
         Kind::FileDenied => (event.errno, event.flags) = (13, flag::FROM_ARGUMENT | flag::OPEN),
         Kind::AuthFailed => event.errno = 13,
+        Kind::Clock => event.errno = 1,
+        Kind::Reboot => event.flags = flag::ATTEMPT,
         Kind::FileCreate => event.flags = flag::OPEN,
         Kind::FileWrite => event.flags = flag::CLOSE,
         Kind::Start
@@ -50,7 +52,20 @@ fn body(kind: Kind) -> Body<'static> {
             file: b"/usr/bin/vim",
             interp: Some(b"/bin/sh"),
             inode: (kind == Kind::Exec).then(inode),
+            caps_gained: if kind == Kind::Exec { 1 << 13 } else { 0 },
         }),
+        Kind::Credential => Body::Credential(Box::new(credential())),
+        Kind::SessionId
+        | Kind::Module
+        | Kind::Bpf
+        | Kind::Ptrace
+        | Kind::Clock
+        | Kind::Hostname
+        | Kind::Reboot
+        | Kind::Swap
+        | Kind::Kexec
+        | Kind::Namespace
+        | Kind::Syscall => Body::System(Box::new(system(kind))),
         Kind::Fork => Body::Fork(Fork { child_pid: 4300, child_tid: 4300, child_start: 5_123_456_000 }),
         Kind::Exit => Body::Exit(Exit { code: 0, signal: 9 }),
         Kind::Login | Kind::Logout | Kind::AuthOk | Kind::AuthFailed => Body::Login(Login {
@@ -75,6 +90,62 @@ fn body(kind: Kind) -> Body<'static> {
             ("rest", Value::Null),
         ]),
         _ => Body::File(file(kind)),
+    }
+}
+
+fn credential() -> Credential<'static> {
+    Credential {
+        call: "setresuid",
+        old: [1000, 0, 100, 100],
+        suid: 0,
+        sgid: 100,
+        fsuid: 0,
+        fsgid: 100,
+        ids_set: [Some(("uid_set", 0)), Some(("euid_set", 0)), None],
+        groups_set: None,
+        caps_set: None,
+        caps_gained: (1 << 7) | (1 << 6),
+        caps_lost: 0,
+    }
+}
+
+fn system(kind: Kind) -> System<'static> {
+    let bare = |call| System { call, ..System::default() };
+    let word = |word| Some(Cow::Borrowed(word));
+    let path = |path: &'static [u8]| Some(Cow::Borrowed(path));
+    match kind {
+        Kind::Module => System {
+            name: Some(b"dummy"),
+            path: path(b"/usr/lib/modules/6.12.0/dummy.ko"),
+            params: Some(b"numdummies=2"),
+            bits: Some(0),
+            ..bare("finit_module")
+        },
+        Kind::Bpf => System {
+            command: word("PROG_LOAD"),
+            bpf_type: word("kprobe"),
+            id: Some(41),
+            name: Some(b"spy"),
+            ..bare("bpf")
+        },
+        Kind::Ptrace => System { command: word("ATTACH"), target: Some(4000), ..bare("ptrace") },
+        Kind::Clock => System {
+            clock: word("CLOCK_REALTIME"),
+            time_set: Some(1_577_836_800_000_000_000),
+            ..bare("clock_settime")
+        },
+        Kind::Hostname => System { name: Some(b"db1"), utsns: Some(4_026_531_838), ..bare("sethostname") },
+        Kind::Reboot => System { command: word("RESTART"), ..bare("reboot") },
+        Kind::Swap => System { path: path(b"/swapfile"), bits: Some(0), ..bare("swapon") },
+        Kind::Kexec => System {
+            path: path(b"/boot/vmlinuz"),
+            params: Some(b"root=/dev/vda1 ro"),
+            bits: Some(0),
+            ..bare("kexec_file_load")
+        },
+        Kind::Namespace => System { namespaces: Some(0x2000_0000), ns: Some(4_026_532_300), ..bare("setns") },
+        Kind::Syscall => System { command: word("AF_PACKET SOCK_RAW"), ..bare("socket") },
+        _ => bare("write"),
     }
 }
 

@@ -1,0 +1,121 @@
+//! Tries the object family unit by unit. A unit is taken whole or not at all, so no event is told twice.
+
+use aya::programs::{Program, ProgramError};
+use aya::{Btf, BtfError, Ebpf};
+use recorder_common::kind::Kind;
+
+use super::attached::{Attached, Link};
+use super::load::chain;
+use super::objects::{Function, UNITS, Unit};
+use super::report::{ProbeRow, State};
+
+/// Attaches every unit that the kernel allows; the kinds that are served by it.
+pub fn attach(
+    ebpf: &mut Ebpf,
+    (attached, rows): (&mut Attached, &mut Vec<ProbeRow>),
+    btf: &Btf,
+) -> Vec<Kind> {
+    let mut served = Vec::new();
+    let mut refused = None;
+    for unit in UNITS {
+        let taken = match &refused {
+            Some(why) => Err(Refusal { hook: "fentry, fexit".to_owned(), why: String::clone(why) }),
+            None => take(ebpf, unit, btf),
+        };
+        match taken {
+            Ok(hooks) => {
+                for (link, row) in hooks {
+                    if let Some(link) = link {
+                        attached.push(link);
+                    }
+                    rows.push(row);
+                }
+                served.extend_from_slice(unit.kinds);
+            }
+            Err(Refusal { hook, why }) => {
+                if !unit.kinds.is_empty() {
+                    rows.push(ProbeRow::object(unit.kinds, hook, State::Replaced, Some(why.clone())));
+                }
+                // What the shared functions are refused is refused to all, and so is what needs a right.
+                if unit.kinds.is_empty() || why.contains("Operation not permitted") {
+                    refused = Some(why);
+                }
+            }
+        }
+    }
+    served
+}
+
+/// Why a unit can't be taken.
+struct Refusal {
+    hook: String,
+    why: String,
+}
+
+/// Attaches all functions of a unit, or none: links that were made are taken away when one fails.
+fn take(ebpf: &mut Ebpf, unit: &Unit, btf: &Btf) -> Result<Vec<(Option<Link>, ProbeRow)>, Refusal> {
+    let mut taken = Vec::new();
+    for function in unit.functions {
+        let mut found = None;
+        for name in function.names {
+            found = attach_function(ebpf, function, name, btf).transpose().map(|outcome| (name, outcome));
+            if found.is_some() {
+                break;
+            }
+        }
+        match found {
+            Some((name, Ok(link))) => {
+                let row = ProbeRow::object(unit.kinds, function.hook(name), State::Attached, None);
+                taken.push((Some(link), row));
+            }
+            Some((name, Err(why))) => return Err(Refusal { hook: function.hook(name), why }),
+            None => {
+                let hook = function.hook(&function.names.join("|"));
+                let why = "this kernel has no such function".to_owned();
+                if !function.optional {
+                    return Err(Refusal { hook, why });
+                }
+                taken.push((None, ProbeRow::object(unit.kinds, hook, State::Absent, Some(why))));
+            }
+        }
+    }
+    Ok(taken)
+}
+
+/// Loads a program for a function and attaches it; `None` when the kernel has no function of this name.
+fn attach_function(
+    ebpf: &mut Ebpf,
+    function: &Function,
+    name: &str,
+    btf: &Btf,
+) -> Result<Option<Link>, String> {
+    let program = ebpf.program_mut(function.program).ok_or("is not in the object")?;
+    let link: Result<Link, ProgramError> = match (program, function.at_return) {
+        (Program::FEntry(program), false) => program
+            .load(name, btf)
+            .and_then(|()| program.attach())
+            .and_then(|id| program.take_link(id))
+            .map(Link::Entry),
+        (Program::FExit(program), true) => program
+            .load(name, btf)
+            .and_then(|()| program.attach())
+            .and_then(|id| program.take_link(id))
+            .map(Link::Exit),
+        _ => return Err("is of another type in the object".to_owned()),
+    };
+    match link {
+        Ok(link) => {
+            let verified = ebpf
+                .program(function.program)
+                .and_then(|program| program.info().ok())
+                .and_then(|info| info.verified_instruction_count());
+            tracing::debug!(program = function.program, verified, "attached");
+            Ok(Some(link))
+        }
+        Err(ProgramError::Btf(BtfError::UnknownBtfTypeName { .. })) => Ok(None),
+        Err(error) => {
+            tracing::debug!(program = function.program, "{error:?}");
+            Err(chain(&error))
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Root: no program is near what the kernel's verifier gives up at. Prints what each one costs on this kernel.
+#![cfg(feature = "capture")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use recorder::capture::{Capture, Sizes};
+
+/// The kernel gives up at a million instructions, and a hundred thousand take seconds on a slow machine.
+const LIMIT: u32 = 100_000;
+
+#[test]
+#[ignore = "root: cargo xtask test"]
+fn no_program_is_near_the_limit_of_the_verifier() {
+    let capture = Capture::start(Sizes { critical: 1 << 16, files: 1 << 16 }).unwrap();
+    let costs = capture.costs();
+    for cost in &costs {
+        println!("cost: {} {}", cost.name, cost.instructions.unwrap_or(0));
+    }
+    assert!(costs.len() > 10, "only {} programs are loaded", costs.len());
+    let dear: Vec<_> =
+        costs.iter().filter(|cost| cost.instructions.is_none_or(|count| count > LIMIT)).collect();
+    assert!(dear.is_empty(), "{dear:#?}");
+}

@@ -1,0 +1,51 @@
+//! io_uring is no way around the record: a program that changes files by requests alone, and the recorder that must know
+//! each of them once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    dead_code,
+    reason = "test code, of which each test uses a part"
+)]
+
+mod support;
+mod uring;
+mod workload;
+
+use support::compare::compare;
+use support::record::tree;
+use support::{Sandbox, program};
+
+/// Not a test: the process that the test below starts to do the requests.
+#[test]
+#[ignore = "root: cargo xtask test"]
+fn uring_process() {
+    uring::run_if_asked();
+}
+
+#[test]
+#[ignore = "root: cargo xtask test"]
+fn every_request_is_recorded_once_and_nothing_else() {
+    let sandbox = Sandbox::new();
+    let home = sandbox.path().join("home");
+    std::fs::create_dir(&home).expect("home");
+    let daemon = sandbox.record();
+    let (pid, ledger) = program::run("uring_process", &[], &[(uring::HOME, home.into_os_string())]);
+    let (status, said) = daemon.stop();
+    assert!(status.success(), "{status}\n{said}");
+    let events = sandbox.events();
+    sandbox.assert_nothing_lost(&events);
+    // That rings were made and ids changed are events of their own, which other tests are about.
+    let mut done = program::without_frame(tree(&events, pid), pid);
+    done.retain(|event| !matches!(event.kind(), "syscall" | "credential"));
+    let outcome = compare(&ledger, &done);
+    let expected = ledger.iter().filter(|entry| entry.expect.is_some()).count();
+    eprintln!("{} calls, {expected} events expected\n{}", ledger.len(), outcome.render());
+    for difference in &outcome.differences {
+        eprintln!("{difference}\n");
+    }
+    assert!(expected > 1_500, "the program is too small: {expected}");
+    assert!(outcome.differences.is_empty(), "{} differences", outcome.differences.len());
+    sandbox.assert_intact();
+}
