@@ -104,14 +104,7 @@ fn attach_function(
         _ => return Err("is of another type in the object".to_owned()),
     };
     match link {
-        Ok(link) => {
-            let verified = ebpf
-                .program(function.program)
-                .and_then(|program| program.info().ok())
-                .and_then(|info| info.verified_instruction_count());
-            tracing::debug!(program = function.program, verified, "attached");
-            Ok(Some(link))
-        }
+        Ok(link) => Ok(Some(link)),
         Err(ProgramError::Btf(BtfError::UnknownBtfTypeName { .. })) => Ok(None),
         Err(error) => {
             tracing::debug!(program = function.program, "{error:?}");
