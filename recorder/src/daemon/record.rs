@@ -81,14 +81,14 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     );
     let running = enricher.processes();
     let lines = Lines::new(sink, &boot, recovery.next_seq).with_redactor(redactor);
-    let watch = start_canary(config, (&mut capture, attacher), &shared)?;
-    let mut pipeline = Pipeline::new(lines, enricher, Arc::clone(&shared))
-        .with_canary(watch)
-        .with_halt(Halt::of(&config.capture));
+    let mut pipeline =
+        Pipeline::new(lines, enricher, Arc::clone(&shared)).with_halt(Halt::of(&config.capture));
     let booted = wall_ns().saturating_sub(i64::try_from(boot_ns()).unwrap_or(0));
     let failure = last_failure.recall();
     let beginning = Beginning { boot: &boot, booted, running, failure, memory_locked };
     pipeline.begin(&mut reader)?;
+    // Behind the beginning, so that nothing of its first round is known by half.
+    let mut pipeline = pipeline.with_canary(start_canary(config, (&mut capture, attacher), &shared)?);
     begin(&mut pipeline, config, &recovery, (&beginning, capture.rows()))?;
     if beginning.failure.is_some() && shared.has_durable_frame(recovery.next_frame, START_PATIENCE) {
         last_failure.forget();
