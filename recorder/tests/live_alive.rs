@@ -12,9 +12,11 @@
 mod support;
 
 use std::collections::HashSet;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 use support::record::Record;
 use support::{Daemon, LIMIT, RECORDER, Sandbox, inject, signal, wait_for};
 
@@ -44,11 +46,13 @@ fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).map(str::trim)
 }
 
-/// Programs that are attached in one place, and the hooks: of a system call on every kernel, of another where system calls
-/// are what is hooked.
-const SINGLES: [(&str, &str); 2] = [
+/// Programs that are attached in one place, and the hooks: of a system call and of io_uring on every kernel, of another
+/// call where those are what is hooked, and otherwise of a function of the kernel.
+const SINGLES: [(&str, &str); 4] = [
     ("setns_exit", "tracepoint/syscalls/sys_exit_setns"),
+    ("uring_complete", "tp_btf/io_uring_complete"),
     ("close_enter", "tracepoint/syscalls/sys_enter_close"),
+    ("entry_dir_made", "fexit/vfs_mkdir"),
 ];
 
 /// Closes each link of a process to one of [`SINGLES`]; their hooks. Old kernels don't tell the tracepoint of a link, so
@@ -112,7 +116,7 @@ fn a_hook_that_was_taken_away_is_told() {
     let daemon = sandbox.record();
     wait_for_round(&sandbox);
     let taken = take_away(daemon.pid());
-    assert!(taken.contains(SINGLES[0].1), "{taken:?}");
+    assert_eq!(taken.len(), 3, "{taken:?}");
     let dead = hooks(&sandbox, "hook_dead", taken.len());
     assert_eq!(names(&dead), taken);
     for event in &dead {
@@ -130,6 +134,57 @@ fn a_hook_that_was_taken_away_is_told() {
     let told = said.lines().filter(|line| line.contains("error a hook is dead")).count();
     assert_eq!(told, taken.len(), "{said}");
     assert_eq!(hooks(&sandbox, "hook_dead", taken.len()).len(), taken.len(), "told once");
+    sandbox.assert_honest();
+}
+
+/// What `status` says of every hook.
+fn probes(sandbox: &Sandbox) -> Vec<serde_json::Value> {
+    let output = sandbox.run("status", &["--output", "json"]);
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).expect("status");
+    status["daemon"]["probes"].as_array().expect("probes").clone()
+}
+
+/// Attached hooks of which nothing proves that they fire.
+fn unproven(sandbox: &Sandbox) -> Vec<String> {
+    let probes = probes(sandbox);
+    let is_unproven = |probe: &&serde_json::Value| probe["state"] == "attached" && !probe["why"].is_null();
+    let hook = |probe: &serde_json::Value| format!("{}: {}", probe["hook"], probe["why"]);
+    probes.iter().filter(is_unproven).map(hook).collect()
+}
+
+#[test]
+#[ignore = "root: cargo xtask test"]
+fn every_hook_has_a_canary_or_says_why_not() {
+    let sandbox = sandbox();
+    let daemon = sandbox.record();
+    wait_for_round(&sandbox);
+    let without = unproven(&sandbox);
+    // Kernels without modules have no such hook.
+    assert!(without.iter().all(|hook| hook.contains("module_load")) && without.len() <= 1, "{without:#?}");
+    let said = stop(daemon);
+    assert!(!said.contains("a hook is dead") && !said.contains("nothing proves"), "{said}");
+}
+
+#[test]
+#[ignore = "root: cargo xtask test"]
+fn what_a_filter_keeps_the_canary_from_is_unproven_and_not_dead() {
+    let sandbox = sandbox();
+    let daemon = sandbox.record_prepared(|command| {
+        let rules = [(libc::SYS_reboot, Vec::new())].into_iter().collect();
+        let (allow, refuse) = (SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32));
+        let filter = SeccompFilter::new(rules, allow, refuse, TargetArch::x86_64).expect("filter");
+        let filter: BpfProgram = filter.try_into().expect("filter");
+        // SAFETY: the filter is made; applying it takes three system calls.
+        unsafe {
+            command.pre_exec(move || seccompiler::apply_filter(&filter).map_err(std::io::Error::other))
+        };
+    });
+    wait_for_round(&sandbox);
+    let without = unproven(&sandbox);
+    let hook = without.iter().find(|hook| hook.contains("sys_enter_reboot")).expect("the hook");
+    assert!(hook.contains("the filter of system calls"), "{hook}");
+    let said = stop(daemon);
+    assert!(!said.contains("a hook is dead"), "{said}");
     sandbox.assert_honest();
 }
 
@@ -250,7 +305,7 @@ fn a_libpam_that_was_replaced_gets_its_probes() {
     // The canary calls into the new file, and every hook fires; back to the old one, which has its probes still.
     wait_for_round(&apart.sandbox);
     // The probes in it hold the file.
-    apart.inside(&["umount", "--lazy", apart.libpam]);
+    apart.inside(&["umount", "-l", apart.libpam]);
     hooks(&apart.sandbox, "hook_back", 2);
     wait_for_round(&apart.sandbox);
     let said = stop(apart.daemon);

@@ -1,5 +1,12 @@
 //! One file per family of hooks.
 
+/// Counts a run of a program that is attached in one place, by its name.
+macro_rules! ran_single {
+    ($program:ident) => {
+        $crate::probe::ran(const { recorder_common::hook::single(stringify!($program)) })
+    };
+}
+
 mod aio;
 mod bind;
 mod bpf;

@@ -126,6 +126,7 @@ fn text(sample: &mut Sample, call: &Call, arguments: &[u64; 6]) {
 /// Hook: `tp_btf/module_load(module)`: only here the name of a module that comes as a bare image is at hand.
 #[btf_tracepoint(function = "module_load")]
 pub fn module_load(ctx: BtfTracePointContext) -> i32 {
+    ran_single!(module_load);
     let module: u64 = ctx.arg(0);
     let name: [u64; MODULE_NAME] = kernel_at(module.wrapping_add(offset(&OFFSETS.module_name)));
     let _ = MODULES.insert(bpf_get_current_pid_tgid(), name, 0);

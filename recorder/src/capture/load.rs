@@ -12,11 +12,12 @@ use recorder_common::kind::Kind;
 use recorder_common::sample::Counters;
 
 use super::attached::{Attached, Link};
-use super::canary::{Canary, Library};
+use super::canary::{self, Canary, Library, Stage, Watched};
 use super::cost::{self, ProgramCost};
 use super::freeze::freeze;
 use super::hooks::{Hook, Place, hooks};
 use super::library::Programs;
+use super::misses::Misses;
 use super::report::{ProbeRow, State};
 use super::{CaptureError, object_family, offsets, syscalls};
 
@@ -56,8 +57,8 @@ pub struct Capture {
     _attached: Attached,
     ebpf: Ebpf,
     rows: Vec<ProbeRow>,
-    /// What is attached, for the canary.
-    hooks: Vec<Hook>,
+    /// What is attached, and what makes it fire; the canary takes both.
+    watched: Option<(Vec<Watched>, Stage)>,
     library: Option<Library>,
 }
 
@@ -78,14 +79,15 @@ impl Capture {
             .load(OBJECT)
             .map_err(|error| load_error(&error))?;
         let mut attached = Attached::default();
+        let stage = Stage::set();
         // Before the probes: a file that is put in its place meanwhile shows as another one.
         let library = libpam().and_then(Library::at);
-        let (mut rows, hooks) = attach_all(&mut ebpf, &mut attached)?;
+        let (mut rows, watched) = attach_all(&mut ebpf, &mut attached, &stage)?;
         // Once the daemon has written what it has to.
         freeze(&ebpf)?;
         rows.extend(resolved.absent.iter().map(|field| ProbeRow::absent_field(field)));
         give_back_memory();
-        Ok(Self { _attached: attached, ebpf, rows, hooks, library })
+        Ok(Self { _attached: attached, ebpf, rows, watched: Some((watched, stage)), library })
     }
 
     /// What is attached and what is not.
@@ -123,7 +125,15 @@ impl Capture {
             .map_err(|error| CaptureError::Map { name, why: error.to_string() })
     }
 
-    /// Takes the counters of runs, for the canary.
+    /// The counters of runs that the kernel left out, from now on.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn misses(&self) -> Result<Misses, CaptureError> {
+        Misses::of(&self.ebpf)
+    }
+
+    /// Takes the counters of runs and what makes hooks fire, for the canary.
     ///
     /// # Errors
     /// When the map is missing or was taken before.
@@ -132,7 +142,8 @@ impl Capture {
         let runs = PerCpuArray::try_from(self.take(name)?)
             .map_err(|error| CaptureError::Map { name, why: error.to_string() })?;
         let library = self.library.clone().zip(self.programs());
-        Ok(Canary::new(runs, &self.hooks, library))
+        let taken = || CaptureError::Map { name, why: "is not there".to_owned() };
+        Ok(Canary::new(runs, self.watched.take().ok_or_else(taken)?, library))
     }
 
     /// The programs that serve libpam, when both are loaded.
@@ -226,8 +237,12 @@ pub fn libpam() -> Option<&'static Path> {
     LIBPAM.iter().map(Path::new).find(|path| path.exists())
 }
 
-/// Attaches what the kernel allows: what came of each hook, and those that are in place.
-fn attach_all(ebpf: &mut Ebpf, attached: &mut Attached) -> Result<(Vec<ProbeRow>, Vec<Hook>), CaptureError> {
+/// Attaches what the kernel allows: what came of each hook, and those that can be made to fire.
+fn attach_all(
+    ebpf: &mut Ebpf,
+    attached: &mut Attached,
+    stage: &Stage,
+) -> Result<(Vec<ProbeRow>, Vec<Watched>), CaptureError> {
     let btf = Btf::from_sys_fs().map_err(|error| CaptureError::NoBtf {
         path: PathBuf::from(offsets::VMLINUX),
         why: error.to_string(),
@@ -236,13 +251,20 @@ fn attach_all(ebpf: &mut Ebpf, attached: &mut Attached) -> Result<(Vec<ProbeRow>
     let (first, rest): (Vec<_>, Vec<_>) =
         hooks().into_iter().partition(|hook| matches!(hook.place, Place::Btf(_)));
     in_place.extend(attach_hooks(ebpf, &first, (attached, &mut rows), &btf)?);
-    let kinds = object_family::attach(ebpf, (attached, &mut rows), &btf);
+    let (kinds, placed) = object_family::attach(ebpf, (attached, &mut rows), &btf);
     tell_kinds(ebpf, &kinds)
         .map_err(|error| CaptureError::Map { name: "OBJECT_KINDS", why: chain(&error) })?;
     let is_served = |hook: &Hook| matches!(hook.place, Place::Tracepoint(_)) && kinds.contains(&hook.kind);
     let rest: Vec<_> = rest.into_iter().filter(|hook| !is_served(hook)).collect();
     in_place.extend(attach_hooks(ebpf, &rest, (attached, &mut rows), &btf)?);
-    Ok((rows, in_place))
+    let (watched, unwatched) = canary::watch(&in_place, &placed, stage);
+    for hook in unwatched {
+        let row = rows.iter_mut().find(|row| row.hook == hook.hook && row.state == State::Attached);
+        if let Some(row) = row {
+            row.why = Some(format!("no canary: {}", hook.why));
+        }
+    }
+    Ok((rows, watched))
 }
 
 /// Lets the probes of io_uring know what the object family tells already.

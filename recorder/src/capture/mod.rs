@@ -10,6 +10,7 @@ pub mod hooks;
 pub mod library;
 pub mod load;
 pub mod loss;
+pub mod misses;
 mod object_family;
 pub mod objects;
 pub mod offsets;

@@ -9,13 +9,24 @@ use super::load::chain;
 use super::objects::{Function, UNITS, Unit};
 use super::report::{ProbeRow, State};
 
-/// Attaches every unit that the kernel allows; the kinds that are served by it.
+/// A program that is attached to a function of the kernel.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// Program in the object.
+    pub program: &'static str,
+    /// The hook as people write it.
+    pub hook: String,
+    /// The kind of event that it mainly serves.
+    pub event: &'static str,
+}
+
+/// Attaches every unit that the kernel allows; the kinds that are served by it, and by which hooks.
 pub fn attach(
     ebpf: &mut Ebpf,
     (attached, rows): (&mut Attached, &mut Vec<ProbeRow>),
     btf: &Btf,
-) -> Vec<Kind> {
-    let mut served = Vec::new();
+) -> (Vec<Kind>, Vec<Placed>) {
+    let (mut served, mut placed) = (Vec::new(), Vec::new());
     let mut refused = None;
     for unit in UNITS {
         let taken = match &refused {
@@ -24,9 +35,11 @@ pub fn attach(
         };
         match taken {
             Ok(hooks) => {
-                for (link, row) in hooks {
+                let event = unit.kinds.first().map_or("all", |kind| kind.name());
+                for (function, (link, row)) in unit.functions.iter().zip(hooks) {
                     if let Some(link) = link {
                         attached.push(link);
+                        placed.push(Placed { program: function.program, hook: row.hook.clone(), event });
                     }
                     rows.push(row);
                 }
@@ -43,7 +56,7 @@ pub fn attach(
             }
         }
     }
-    served
+    (served, placed)
 }
 
 /// Why a unit can't be taken.
@@ -52,7 +65,7 @@ struct Refusal {
     why: String,
 }
 
-/// Attaches all functions of a unit, or none: links that were made are taken away when one fails.
+/// Attaches all functions of a unit, in their order, or none: links that were made are taken away when one fails.
 fn take(ebpf: &mut Ebpf, unit: &Unit, btf: &Btf) -> Result<Vec<(Option<Link>, ProbeRow)>, Refusal> {
     let mut taken = Vec::new();
     for function in unit.functions {

@@ -31,7 +31,7 @@ pub struct ProbeRow {
     pub family: &'static str,
     /// Whether it delivers.
     pub state: State,
-    /// Why not.
+    /// Why not; of one that is attached, why nothing proves that it fires.
     pub why: Option<String>,
 }
 

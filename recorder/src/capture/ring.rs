@@ -1,4 +1,4 @@
-//! Reads the rings: batches of samples in time order, across classes and CPUs.
+//! Reads the rings: batches of samples in time order, across classes and CPUs; and what tells that some are missing.
 //!
 //! A probe takes its time stamp a moment before its sample is in the ring, so the youngest samples are held back
 //! until nothing older can still come.
@@ -11,6 +11,7 @@ use recorder_common::sample::{Counters, SAMPLE_MAX};
 use rustix::event::{Timespec, epoll};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::misses::{Missed, Misses};
 use super::{Capture, CaptureError};
 
 /// How long a probe may take between its time stamp and its sample, with a preemption in between.
@@ -75,6 +76,7 @@ pub struct Reader {
     /// Edge-triggered: it returns when a probe wakes it, not whenever there is something to read.
     epoll: OwnedFd,
     counters: PerCpuArray<MapData, Counters>,
+    misses: Misses,
     batch: Batch,
     spare: Batch,
     /// The last batch ended before the rings were empty.
@@ -88,7 +90,7 @@ impl Reader {
     /// When they were taken before.
     pub fn new(capture: &mut Capture) -> Result<Self, CaptureError> {
         let rings = Class::ALL.into_iter().map(|class| capture.ring(class)).collect::<Result<Vec<_>, _>>()?;
-        let counters = capture.counters()?;
+        let (counters, misses) = (capture.counters()?, capture.misses()?);
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(std::io::Error::from)?;
         for ring in &rings {
             let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
@@ -98,6 +100,7 @@ impl Reader {
             rings,
             epoll,
             counters,
+            misses,
             batch: Batch::default(),
             spare: Batch::default(),
             is_behind: false,
@@ -149,6 +152,14 @@ impl Reader {
             all.extend((0..).zip(values.iter()).map(|(cpu, value)| (class, cpu, *value)));
         }
         Ok(all)
+    }
+
+    /// Programs that the kernel did not run since the last call.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn missed(&mut self) -> Result<Vec<Missed>, CaptureError> {
+        self.misses.new_ones()
     }
 
     /// Waits for a wake-up, and then until the sample behind it is old enough to be handed out.

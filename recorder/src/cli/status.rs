@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::client::{self, ClientError};
 use super::store_summary::StoreSummary;
-use crate::daemon::control::{ProbeState, Retention, Status};
+use crate::daemon::control::{Probe, ProbeState, Retention, Status};
 use crate::event::text::printable;
 use crate::exit::Exit;
 
@@ -181,15 +181,22 @@ fn probes(text: &mut String, status: &Status) -> Result<()> {
         (Some(every), None) => writeln!(text, "canary      every {}", printable(every))?,
         (None, _) => writeln!(text, "canary      off: a hook that no longer fires is not noticed")?,
     }
-    let words = [(ProbeState::Dead, "DEAD   "), (ProbeState::Missing, "missing")];
+    let words = [
+        (ProbeState::Dead, "DEAD    "),
+        (ProbeState::Missing, "missing "),
+        (ProbeState::Attached, "unproven"),
+    ];
     let rows = words.iter().flat_map(|(state, word)| {
-        status.probes.iter().filter(move |probe| probe.state == *state).map(move |probe| (word, probe))
+        // One that is attached is worth a line when there is something to say about it.
+        let is_told = |probe: &&Probe| probe.state != ProbeState::Attached || probe.why.is_some();
+        let rows = status.probes.iter().filter(move |probe| probe.state == *state).filter(is_told);
+        rows.map(move |probe| (word, probe))
     });
     for (word, probe) in rows {
         let why = probe.why.as_deref().unwrap_or("no reason given");
         writeln!(
             text,
-            "  {word}   {} ({}): {}",
+            "  {word}  {} ({}): {}",
             printable(&probe.hook),
             printable(&probe.event),
             printable(why)
@@ -225,7 +232,7 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::control::{CanaryStatus, ClassStatus, Durable, Probe, Queue};
+    use crate::daemon::control::{CanaryStatus, ClassStatus, Durable, Queue};
 
     fn status() -> Status {
         Status {

@@ -127,9 +127,28 @@ pub fn loss(mono: u64, loss: &Loss, offset: i64) -> Event<'static> {
     )
 }
 
-/// A hook that no longer fires, or one that does again. `offset` turns boot-clock into wall time.
+/// A program that the kernel did not run since boot-clock time `since`, and how often: at most so many events are missing.
 #[must_use]
-pub fn hook(mono: u64, report: &canary::Report, offset: i64) -> Event<'static> {
+pub fn not_run(mono: u64, (program, count): (&str, u64), since: u64, offset: i64) -> Event<'static> {
+    let wall = |mono: u64| time(i64::try_from(mono).unwrap_or(i64::MAX).saturating_add(offset));
+    about(
+        Kind::Gap,
+        mono,
+        vec![
+            ("cause", text("not_run")),
+            ("class", text("all")),
+            ("count", Value::Number(count)),
+            ("from", wall(since)),
+            ("to", wall(mono)),
+            ("why", text(format!("{program} came upon itself, or upon a change of a map, on a processor"))),
+        ],
+    )
+}
+
+/// A hook that no longer fires, or one that does again; that it can't be proven is no event. `offset` turns boot-clock
+/// into wall time.
+#[must_use]
+pub fn hook(mono: u64, report: &canary::Report, offset: i64) -> Option<Event<'static>> {
     let wall = |mono: u64| time(i64::try_from(mono).unwrap_or(i64::MAX).saturating_add(offset));
     let mut values = vec![("hook", text(report.hook.as_str())), ("event", text(report.event))];
     let kind = match &report.state {
@@ -145,8 +164,9 @@ pub fn hook(mono: u64, report: &canary::Report, offset: i64) -> Event<'static> {
             values.push(("dead_since", wall(*dead_since)));
             Kind::HookBack
         }
+        canary::State::Unproven { .. } => return None,
     };
-    about(kind, mono, values)
+    Some(about(kind, mono, values))
 }
 
 /// A sample that could not be understood: probes and daemon disagree, or memory is broken.

@@ -17,6 +17,7 @@ use super::sink::Closed;
 use super::store_alarm::StoreAlarm;
 use crate::capture::CaptureError;
 use crate::capture::loss::Tracker;
+use crate::capture::misses::Missed;
 use crate::capture::ring::{Batch, Reader, boot_ns};
 use crate::enrich::Enricher;
 use crate::event::Event;
@@ -94,6 +95,7 @@ impl Pipeline {
     /// When the kernel's counters can't be read.
     pub fn begin(&mut self, reader: &mut Reader) -> Result<(), PipelineError> {
         reader.discard();
+        reader.missed()?;
         self.tracker = Tracker::beginning_at(&reader.counters()?);
         Ok(())
     }
@@ -126,7 +128,9 @@ impl Pipeline {
             self.take_all(reader.next_batch(patience)?)?;
             if settling {
                 let now = boot_ns();
+                let before = self.settled;
                 self.settle(now, &counters)?;
+                self.tell_missed(&reader.missed()?, before)?;
                 self.watch(now)?;
                 protected()?;
                 super::notify::alive_unless(self.shared.backlog().is_stuck(now));
@@ -138,9 +142,17 @@ impl Pipeline {
         let until = boot_ns();
         self.ended = Some(until);
         self.take_all(reader.last_batch(until))?;
+        self.tell_missed(&reader.missed()?, self.settled)?;
         self.settle(boot_ns(), &counters)?;
         // Nothing more can come: what is missing now is lost, however young the hole.
         self.settle(u64::MAX, &counters)
+    }
+
+    /// Ends the canary, which needs every hook until then.
+    pub fn stop_canary(&mut self) {
+        if let Some((watch, _)) = self.canary.take() {
+            watch.stop();
+        }
     }
 
     /// Writes the last event, with the time until which the record is complete, and waits until all is durable.
@@ -148,9 +160,7 @@ impl Pipeline {
     /// # Errors
     /// The first error of the store.
     pub fn finish(mut self, reason: &str) -> Result<(), crate::store::StoreError> {
-        if let Some((watch, _)) = self.canary.take() {
-            watch.stop();
-        }
+        self.stop_canary();
         let stop =
             about::stop(self.ended.unwrap_or_else(boot_ns), reason, self.lines.written(), self.lines.lost);
         // A store that is closed says why when it is finished.
@@ -188,6 +198,19 @@ impl Pipeline {
                 self.alarm.raise(&event);
             }
             self.lines.write(&event)?;
+        }
+        Ok(())
+    }
+
+    /// What the kernel did not run since boot-clock time `since` told nothing, without a hole in any sequence.
+    fn tell_missed(&mut self, missed: &[Missed], since: u64) -> Result<(), PipelineError> {
+        for Missed { program, count } in missed {
+            self.lines.lost += count;
+            // Nobody knows what it would have been: the worst.
+            self.shared.add_lost(Class::Critical, *count);
+            tracing::error!(program, count, "events may be lost: the kernel did not run a probe");
+            self.lines.write(&about::not_run(boot_ns(), (program, *count), since, self.lines.offset()))?;
+            self.halt_soon()?;
         }
         Ok(())
     }
@@ -231,15 +254,14 @@ impl Pipeline {
             match &report.state {
                 State::Dead { why, .. } => tracing::error!(hook, event, why, "a hook is dead"),
                 State::Back { .. } => tracing::warn!(hook, event, "a hook that was dead fires again"),
+                State::Unproven { why } => {
+                    tracing::warn!(hook, event, why, "nothing proves that a hook fires")
+                }
             }
-            self.shared.set_hook(
-                hook,
-                match &report.state {
-                    State::Dead { why, .. } => Some(why.as_str()),
-                    State::Back { .. } => None,
-                },
-            );
-            self.lines.write(&about::hook(now, &report, offset))?;
+            self.shared.set_hook(hook, &report.state);
+            if let Some(event) = about::hook(now, &report, offset) {
+                self.lines.write(&event)?;
+            }
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -98,13 +99,16 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
 
     let recorded = pipeline.run(&mut reader, &stop, || helper.as_mut().map_or(Ok(()), Process::check));
     super::notify::stopping();
+    pipeline.stop_canary();
+    // It takes seconds, in the kernel, and every event of the record is read by now: beside the closing of the store.
+    let detaching = std::thread::Builder::new().name("detach".to_owned()).spawn(move || drop(capture));
     let finished = pipeline.finish(if recorded.is_ok() { "signal" } else { "failure" });
     if let Some(mut halt) = Halt::of(&config.capture).filter(|_| recorded.is_err() || finished.is_err()) {
         halt.run("recording failed");
     }
     control.stop();
-    // Last, because it takes seconds: the record is closed by now, and says when.
-    drop(capture);
+    // Where there was no thread to be had, this one has detached everything already.
+    let _ = detaching.map(JoinHandle::join);
     end_of(recorded, finished)?;
     helper.map(Process::wait).transpose().context("waiting for the sealing helper")?;
     tracing::info!("stopped");

@@ -268,6 +268,11 @@ fn about(record: &Record<'_>) -> String {
         Some(Kind::Gap) if text("cause").as_deref() == Some("not_recording") => {
             format!("nothing was recorded{span}")
         }
+        Some(Kind::Gap) if text("cause").as_deref() == Some("not_run") => {
+            let count = text("count").unwrap_or_else(|| "an unknown number of".to_owned());
+            let why = text("why").map_or_else(String::new, |why| format!(": {why}"));
+            format!("up to {count} events may be missing{span}{why}")
+        }
         Some(Kind::Gap) => {
             let count = text("count").unwrap_or_else(|| "an unknown number of".to_owned());
             let class = text("class").unwrap_or_else(|| "unknown".to_owned());

@@ -157,6 +157,13 @@ impl Sandbox {
         self.wait_until_it_records(self.spawn())
     }
 
+    /// The same, after something was done to the command.
+    pub fn record_prepared(&self, prepare: impl FnOnce(&mut Command)) -> Daemon {
+        let mut command = self.command("daemon");
+        prepare(&mut command);
+        self.wait_until_it_records(start(command))
+    }
+
     /// The same, started by another program, which must become it.
     pub fn record_by(&self, program: &[&str]) -> Daemon {
         let daemon = self.command("daemon");

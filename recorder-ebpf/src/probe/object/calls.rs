@@ -17,6 +17,7 @@ macro_rules! calls {
         $(#[$doc])*
         #[fentry]
         pub fn $enter($ctx: FEntryContext) -> i32 {
+            ran_single!($enter);
             enter($kinds, $number, || ($arguments, $in_kernel));
             0
         }
@@ -24,6 +25,7 @@ macro_rules! calls {
         $(#[$doc])*
         #[fexit]
         pub fn $leave(ctx: FExitContext) -> i32 {
+            ran_single!($leave);
             leave(outcome(&ctx));
             0
         }
@@ -83,6 +85,7 @@ macro_rules! own {
         $(#[$doc])*
         #[fentry]
         pub fn $enter(_ctx: FEntryContext) -> i32 {
+            ran_single!($enter);
             enter(only($kind), 0, || ([0; 6], false));
             0
         }
@@ -90,6 +93,7 @@ macro_rules! own {
         $(#[$doc])*
         #[fexit]
         pub fn $leave(ctx: FExitContext) -> i32 {
+            ran_single!($leave);
             leave(outcome(&ctx));
             0
         }
@@ -126,6 +130,7 @@ macro_rules! plain {
         $(#[$doc])*
         #[fexit]
         pub fn $name(ctx: FExitContext) -> i32 {
+            ran_single!($name);
             plain(&ctx);
             0
         }
@@ -162,6 +167,7 @@ fn call_of(ctx: &FExitContext) -> Option<Call> {
 /// Hook: `__x64_sys_ioctl(regs)`, for the commands that change inode flags.
 #[fexit]
 pub fn ioctl_call(ctx: FExitContext) -> i32 {
+    ran_single!(ioctl_call);
     if sets_flags(task::arguments()[1]) {
         plain(&ctx);
     }
@@ -171,6 +177,7 @@ pub fn ioctl_call(ctx: FExitContext) -> i32 {
 /// Hook: `__x64_sys_execve(regs)`, when it returns an error.
 #[fexit]
 pub fn execve_call(ctx: FExitContext) -> i32 {
+    ran_single!(execve_call);
     call_of(&ctx).and_then(|call| exec::failed(&call));
     0
 }
@@ -178,6 +185,7 @@ pub fn execve_call(ctx: FExitContext) -> i32 {
 /// Hook: `__x64_sys_execveat(regs)`, when it returns an error.
 #[fexit]
 pub fn execveat_call(ctx: FExitContext) -> i32 {
+    ran_single!(execveat_call);
     call_of(&ctx).and_then(|call| exec::failed(&call));
     0
 }
@@ -185,6 +193,7 @@ pub fn execveat_call(ctx: FExitContext) -> i32 {
 /// Hook: `__x64_sys_fsmount(regs)`.
 #[fexit]
 pub fn fsmount_call(ctx: FExitContext) -> i32 {
+    ran_single!(fsmount_call);
     call_of(&ctx).and_then(|call| mount::made(&call));
     0
 }
@@ -192,6 +201,7 @@ pub fn fsmount_call(ctx: FExitContext) -> i32 {
 /// Hook: `__x64_sys_bind(regs)`.
 #[fexit]
 pub fn bind_call(ctx: FExitContext) -> i32 {
+    ran_single!(bind_call);
     call_of(&ctx).and_then(|call| bind::bound(&call));
     0
 }
@@ -199,6 +209,7 @@ pub fn bind_call(ctx: FExitContext) -> i32 {
 /// Hook: `do_mq_open(name, flags, mode, attributes)`.
 #[fentry]
 pub fn queue_enter(_ctx: FEntryContext) -> i32 {
+    ran_single!(queue_enter);
     queue::note_newest();
     0
 }
@@ -206,6 +217,7 @@ pub fn queue_enter(_ctx: FEntryContext) -> i32 {
 /// Hook: `do_mq_open(name, flags, mode, attributes)`.
 #[fexit]
 pub fn queue_leave(ctx: FExitContext) -> i32 {
+    ran_single!(queue_leave);
     queue::opened(outcome(&ctx));
     0
 }
@@ -213,6 +225,7 @@ pub fn queue_leave(ctx: FExitContext) -> i32 {
 /// Hook: `__x64_sys_mq_unlink(regs)`.
 #[fexit]
 pub fn queue_unlink_call(ctx: FExitContext) -> i32 {
+    ran_single!(queue_unlink_call);
     queue::unlinked(returned(&ctx));
     0
 }
@@ -220,6 +233,7 @@ pub fn queue_unlink_call(ctx: FExitContext) -> i32 {
 /// Hook: `__x64_sys_io_submit(regs)`.
 #[fexit]
 pub fn submit_call(ctx: FExitContext) -> i32 {
+    ran_single!(submit_call);
     aio::submitted(returned(&ctx));
     0
 }
@@ -227,6 +241,7 @@ pub fn submit_call(ctx: FExitContext) -> i32 {
 /// Hook: `vm_mmap_pgoff(file, address, length, protection, flags)`.
 #[fexit]
 pub fn mmap_leave(ctx: FExitContext) -> i32 {
+    ran_single!(mmap_leave);
     let (file, length, protection, flags) = (ctx.arg(0), ctx.arg(2), ctx.arg(3), ctx.arg(4));
     write::mapped(file, length, (protection, flags), returned(&ctx));
     0
@@ -235,6 +250,7 @@ pub fn mmap_leave(ctx: FExitContext) -> i32 {
 /// Hook: `do_mprotect_pkey(start, length, protection, key)`.
 #[fentry]
 pub fn mprotect_enter(ctx: FEntryContext) -> i32 {
+    ran_single!(mprotect_enter);
     protect::looked([ctx.arg(0), ctx.arg(1), ctx.arg(2)]);
     0
 }
@@ -242,6 +258,7 @@ pub fn mprotect_enter(ctx: FEntryContext) -> i32 {
 /// Hook: `do_mprotect_pkey(start, length, protection, key)`.
 #[fexit]
 pub fn mprotect_leave(ctx: FExitContext) -> i32 {
+    ran_single!(mprotect_leave);
     protect::protected(ctx.arg(2), outcome(&ctx));
     0
 }

@@ -17,6 +17,7 @@ use crate::sample::Sample;
 /// Hook: `mnt_want_write(mount)`: every call that changes names asks the mount first, which is the caller's.
 #[fentry]
 pub fn want_write(ctx: FEntryContext) -> i32 {
+    ran_single!(want_write);
     note_mount(ctx.arg(0));
     0
 }
@@ -24,6 +25,7 @@ pub fn want_write(ctx: FEntryContext) -> i32 {
 /// Hook: `mnt_want_write_file(file)`, for calls that change attributes through an open file.
 #[fentry]
 pub fn want_write_file(ctx: FEntryContext) -> i32 {
+    ran_single!(want_write_file);
     note_mount(kernel(files::path_of(ctx.arg(0)), &OFFSETS.path_mnt));
     0
 }
@@ -90,6 +92,7 @@ fn identify(dentry: u64, sample: &mut Sample) {
 /// Hook: `vfs_link(old_dentry, new_dentry)`.
 #[fexit]
 pub fn entry_linked(ctx: FExitContext) -> i32 {
+    ran_single!(entry_linked);
     linked(&ctx);
     0
 }
@@ -109,6 +112,7 @@ fn linked(ctx: &FExitContext) -> Option<()> {
 /// Hook: `vfs_rename(data)`: afterwards the entry has its new name.
 #[fentry]
 pub fn entry_rename(ctx: FEntryContext) -> i32 {
+    ran_single!(entry_rename);
     note_name(kernel(ctx.arg(0), &OFFSETS.rename_old));
     0
 }
@@ -127,6 +131,7 @@ fn note_name(dentry: u64) -> Option<()> {
 /// Hook: `vfs_rename(data)`.
 #[fexit]
 pub fn entry_renamed(ctx: FExitContext) -> i32 {
+    ran_single!(entry_renamed);
     renamed(&ctx);
     0
 }
@@ -155,6 +160,7 @@ macro_rules! entries {
         $(#[$doc])*
         #[fexit]
         pub fn $name(ctx: FExitContext) -> i32 {
+            ran_single!($name);
             changed(&ctx, &OFFSETS.$position);
             0
         }

@@ -23,6 +23,7 @@ const FMODE_EXEC: u32 = 0x20;
 /// Hook: `do_filp_open(dfd, pathname, flags)`; `do_file_open` since 7.0.
 #[fexit]
 pub fn file_open_leave(ctx: FExitContext) -> i32 {
+    ran_single!(file_open_leave);
     opened(&ctx);
     0
 }
@@ -75,6 +76,7 @@ fn is_open_call() -> bool {
 /// descriptors, flags or a name that can't be.
 #[fexit]
 pub fn sys_open_leave(ctx: FExitContext) -> i32 {
+    ran_single!(sys_open_leave);
     refused_early(&ctx);
     0
 }
@@ -93,6 +95,7 @@ fn refused_early(ctx: &FExitContext) -> Option<()> {
 /// Hook: `do_handle_open(mountdirfd, handle, flags)`.
 #[fexit]
 pub fn handle_open_leave(ctx: FExitContext) -> i32 {
+    ran_single!(handle_open_leave);
     let number = task::origin().number;
     if let Some(spec) = spec_of(number) {
         open::opened(&Call { spec, returned: outcome(&ctx), number: number as u64 });

@@ -20,6 +20,7 @@ macro_rules! paths {
         $(#[$doc])*
         #[fexit]
         pub fn $name($ctx: FExitContext) -> i32 {
+            ran_single!($name);
             changed($ctx.arg(0), outcome(&$ctx), ($number, || $arguments));
             0
         }
@@ -40,6 +41,7 @@ paths! {
 /// Hook: `vfs_fallocate(file, mode, offset, length)`, for io_uring and 32-bit programs.
 #[fexit]
 pub fn file_allocated(ctx: FExitContext) -> i32 {
+    ran_single!(file_allocated);
     sized(ctx.arg(0), outcome(&ctx), (285, || [0, ctx.arg(1), ctx.arg(2), ctx.arg(3), 0, 0]));
     0
 }
@@ -47,6 +49,7 @@ pub fn file_allocated(ctx: FExitContext) -> i32 {
 /// Hook: `do_ftruncate(file, length)`, since 6.9: for io_uring and 32-bit programs.
 #[fexit]
 pub fn file_truncated(ctx: FExitContext) -> i32 {
+    ran_single!(file_truncated);
     sized(ctx.arg(0), outcome(&ctx), (77, || [0, ctx.arg(1), 0, 0, 0, 0]));
     0
 }

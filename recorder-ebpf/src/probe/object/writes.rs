@@ -17,6 +17,7 @@ macro_rules! writes {
         $(#[$doc])*
         #[fexit]
         pub fn $name(ctx: FExitContext) -> i32 {
+            ran_single!($name);
             written(ctx.arg($position), returned(&ctx));
             0
         }
@@ -45,6 +46,7 @@ fn written(file: u64, returned: i64) -> Option<()> {
 /// Hook: `do_sendfile(out, in, position, count, end)`.
 #[fexit]
 pub fn file_sent(ctx: FExitContext) -> i32 {
+    ran_single!(file_sent);
     let file = task::file_of(task::current(), ctx.arg::<u64>(0) as u32);
     written(file, returned(&ctx));
     0
@@ -53,6 +55,7 @@ pub fn file_sent(ctx: FExitContext) -> i32 {
 /// Hook: `__x64_sys_pwrite64(regs)`, for an offset below 0, which is refused before the file is asked.
 #[fexit]
 pub fn pwrite_call(ctx: FExitContext) -> i32 {
+    ran_single!(pwrite_call);
     let [descriptor, _, _, offset, ..] = task::arguments();
     if (offset as i64) < 0 {
         written(task::file_of(task::current(), descriptor as u32), returned(&ctx));
@@ -63,6 +66,7 @@ pub fn pwrite_call(ctx: FExitContext) -> i32 {
 /// Hook: `io_write(request, flags)`: a write that io_uring does.
 #[fexit]
 pub fn uring_written(ctx: FExitContext) -> i32 {
+    ran_single!(uring_written);
     uring(&ctx);
     0
 }
@@ -90,6 +94,7 @@ fn uring(ctx: &FExitContext) -> Option<()> {
 /// Hook: `filp_close(file, id)`: a descriptor goes.
 #[fentry]
 pub fn file_close(ctx: FEntryContext) -> i32 {
+    ran_single!(file_close);
     close(ctx.arg(0), 1);
     0
 }
@@ -97,6 +102,7 @@ pub fn file_close(ctx: FEntryContext) -> i32 {
 /// Hook: `filp_flush(file, id)`, since 6.6: close(2) comes here alone.
 #[fentry]
 pub fn file_flush(ctx: FEntryContext) -> i32 {
+    ran_single!(file_flush);
     close(ctx.arg(0), 1);
     0
 }
@@ -104,6 +110,7 @@ pub fn file_flush(ctx: FEntryContext) -> i32 {
 /// Hook: `__fput(file)`: the last holder lets go, be it a mapping, a message or io_uring.
 #[fentry]
 pub fn file_put(ctx: FEntryContext) -> i32 {
+    ran_single!(file_put);
     close_last(ctx.arg(0));
     0
 }

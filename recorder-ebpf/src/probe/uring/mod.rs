@@ -28,6 +28,7 @@ const CQE_SKIP: u32 = 1 << 6;
 /// Hook: `tp_btf/io_uring_submit_req(request)`, before Linux 6.4 `io_uring_submit_sqe`: the kernel took a request.
 #[btf_tracepoint(function = "io_uring_submit_req")]
 pub fn uring_submit(ctx: BtfTracePointContext) -> i32 {
+    ran_single!(uring_submit);
     submitted(ctx.arg(0));
     0
 }
@@ -69,6 +70,7 @@ fn submitted(req: u64) -> Option<()> {
 /// Hook: `tp_btf/io_uring_req_failed(sqe, request, error)`: a request that the kernel would not take.
 #[btf_tracepoint(function = "io_uring_req_failed")]
 pub fn uring_refused(ctx: BtfTracePointContext) -> i32 {
+    ran_single!(uring_refused);
     refused(ctx.arg(0), ctx.arg(1), ctx.arg(2));
     0
 }
@@ -92,6 +94,7 @@ fn refused(entry: u64, req: u64, error: i32) -> Option<()> {
 /// be written by the program.
 #[btf_tracepoint(function = "io_uring_complete")]
 pub fn uring_complete(ctx: BtfTracePointContext) -> i32 {
+    ran_single!(uring_complete);
     completed(ctx.arg(1));
     0
 }
@@ -139,6 +142,7 @@ fn finish(req: u64, request: *mut Request, result: i64, marks: u64) -> Option<()
 /// is told without its request.
 #[btf_tracepoint(function = "io_uring_cqe_overflow")]
 pub fn uring_overflow(ctx: BtfTracePointContext) -> i32 {
+    ran_single!(uring_overflow);
     overflown(ctx.arg(0), ctx.arg(1), ctx.arg(2));
     0
 }

@@ -54,6 +54,11 @@ pub enum State {
         /// Since when it was known not to, boot-clock ns.
         dead_since: u64,
     },
+    /// What would make it fire does not reach it.
+    Unproven {
+        /// Why.
+        why: String,
+    },
 }
 
 /// The running canary, seen from the recording loop. Dropping it ends the thread at its next rest.

@@ -13,6 +13,9 @@ use crate::capture::ring::boot_ns;
 /// A kernel skips a program that interrupts another one; so a hook is silent when it was so many times in a row.
 const ATTEMPTS: usize = 3;
 
+/// Why a hook never fired where system calls are filtered. Once it has, its silence is its death.
+const FILTERED: &str = "the filter of system calls over the recorder does not let its call through";
+
 /// Every hook of the library together.
 const LIBRARY: &str = "libpam";
 
@@ -23,6 +26,8 @@ struct Known {
     seen: Option<u64>,
     /// Since when it is known to be dead, boot-clock ns.
     dead_since: Option<u64>,
+    /// It was told that nothing proves it.
+    unproven: bool,
 }
 
 /// The rounds of a canary.
@@ -36,13 +41,19 @@ pub struct Rounds {
     refused: Option<Library>,
     /// No process could be started; said once.
     is_childless: bool,
+    /// A call was refused that is not for the canary's arguments; said once.
+    is_refused: bool,
+    /// A filter of system calls lies over this process: what it takes away does not get to every hook.
+    is_filtered: bool,
 }
 
 impl Rounds {
     /// Before the first round.
     pub fn new(canary: Canary, attacher: Option<Attacher>) -> Self {
         let known = vec![Known::default(); canary.hooks().len()];
-        Self { canary, attacher, known, library_seen: None, refused: None, is_childless: false }
+        let (library_seen, refused) = (None, None);
+        let (is_childless, is_refused, is_filtered) = (false, false, is_filtered());
+        Self { canary, attacher, known, library_seen, refused, is_childless, is_refused, is_filtered }
     }
 
     /// Makes every hook fire; `program` is this recorder. Returns what changed.
@@ -52,7 +63,7 @@ impl Rounds {
         let mut fired = vec![false; before.len()];
         let mut outcome = Outcome::NotStarted;
         for _ in 0..ATTEMPTS {
-            self.canary.call();
+            self.call();
             outcome = self.send_child(program);
             let after = self.canary.counts()?;
             fired = before.iter().zip(&after).map(|(before, after)| before != after).collect();
@@ -98,6 +109,16 @@ impl Rounds {
         }
     }
 
+    fn call(&mut self) {
+        let outcome = self.canary.call();
+        if let Err(error) = outcome.as_ref()
+            && !self.is_refused
+        {
+            tracing::error!(%error, "the canary can't make every hook fire");
+        }
+        self.is_refused = outcome.is_err();
+    }
+
     fn send_child(&mut self, program: &Path) -> Outcome {
         let library = self.canary.library().map(|library| library.path.as_path());
         let outcome = child::send(program, library);
@@ -113,9 +134,11 @@ impl Rounds {
 
     /// Hooks that should have fired and did not.
     fn silent(&self, fired: &[bool], outcome: Outcome) -> impl Iterator<Item = usize> {
-        let hooks = self.canary.hooks().iter().zip(fired).enumerate();
+        let hooks = self.canary.hooks().iter().zip(&self.known).zip(fired).enumerate();
         hooks
-            .filter(move |(_, (hook, fired))| !**fired && was_made_to_fire(hook, outcome))
+            .filter(move |(_, ((hook, known), fired))| {
+                !**fired && !known.unproven && was_made_to_fire(hook, outcome)
+            })
             .map(|(index, _)| index)
     }
 
@@ -127,8 +150,12 @@ impl Rounds {
             let has_fired = fired.get(index).copied().unwrap_or(false);
             let state = match (has_fired, known.dead_since) {
                 (true, dead_since) => {
-                    *known = Known { seen: Some(now), dead_since: None };
+                    *known = Known { seen: Some(now), ..Known::default() };
                     dead_since.map(|dead_since| State::Back { dead_since })
+                }
+                (false, None) if self.is_filtered && known.seen.is_none() => {
+                    let is_told = std::mem::replace(&mut known.unproven, true);
+                    (!is_told).then(|| State::Unproven { why: FILTERED.to_owned() })
                 }
                 (false, None) if silent.contains(&index) => {
                     known.dead_since = Some(now);
@@ -142,9 +169,16 @@ impl Rounds {
     }
 }
 
+/// Whether a filter of system calls lies over this process.
+fn is_filtered() -> bool {
+    // seccomp(2): 2 is a filter. Where that can't be read there is no reason to doubt a hook that is silent.
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    status.lines().any(|line| line.strip_prefix("Seccomp:").is_some_and(|mode| mode.trim() == "2"))
+}
+
 fn was_made_to_fire(hook: &Watched, outcome: Outcome) -> bool {
     match hook.way {
-        Way::Call { .. } => true,
+        Way::Call { .. } | Way::Deed(_) | Way::LetGo | Way::Ring => true,
         Way::Process | Way::Library => outcome != Outcome::NotStarted,
     }
 }

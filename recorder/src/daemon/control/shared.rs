@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use recorder_common::class::Class;
 
 use super::super::backlog::{self, Backlog};
+use super::super::canary::State;
 use super::protocol::{CanaryStatus, ClassStatus, Durable, Probe, ProbeState, Queue, Retention, Status};
 
 /// A frame that has just become durable.
@@ -127,11 +128,15 @@ impl Shared {
         *lock(&self.probes) = probes;
     }
 
-    /// The hook of this name fires, or does not and why.
-    pub fn set_hook(&self, name: &str, dead: Option<&str>) {
+    /// What became of the hook of this name.
+    pub fn set_hook(&self, name: &str, state: &State) {
+        let (is, why) = match state {
+            State::Dead { why, .. } => (ProbeState::Dead, Some(why.clone())),
+            State::Back { .. } => (ProbeState::Attached, None),
+            State::Unproven { why } => (ProbeState::Attached, Some(format!("no canary: {why}"))),
+        };
         for probe in lock(&self.probes).iter_mut().filter(|probe| probe.hook == name) {
-            probe.state = if dead.is_some() { ProbeState::Dead } else { ProbeState::Attached };
-            probe.why = dead.map(ToOwned::to_owned);
+            (probe.state, probe.why) = (is, why.clone());
         }
     }
 

@@ -1,18 +1,25 @@
 //! What makes each attached hook fire without doing anything, and the counters that show whether it did.
 //!
 //! A canary of a system call is the call itself with arguments that the kernel refuses: names that can't be read,
-//! descriptors that don't exist. Calls into libpam and starts of programs need a process of their own, which the daemon
-//! starts.
+//! descriptors that don't exist. Functions inside the kernel need calls that get further ([`deeds`]), io_uring a ring
+//! ([`ring`]), libpam and starts of programs a process of their own, which the daemon starts.
 
+mod deeds;
+mod ring;
+
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use aya::maps::{MapData, PerCpuArray};
 use recorder_common::hook;
 
+use self::deeds::{Deed, Ground};
+use self::ring::Ring;
 use super::CaptureError;
 use super::hooks::{Hook, Place};
 use super::library::Programs;
+use super::object_family::Placed;
 use super::syscalls::CALLS;
 
 /// An address that no program can have mapped, a descriptor that nobody can have, and no valid set of flags.
@@ -28,6 +35,12 @@ pub enum Way {
         /// What it is refused for.
         arguments: [i64; 6],
     },
+    /// By this call.
+    Deed(&'static Deed),
+    /// By a file that is let go.
+    LetGo,
+    /// By requests of io_uring.
+    Ring,
     /// By a process that starts a program and ends.
     Process,
     /// By a process that calls into libpam.
@@ -44,6 +57,31 @@ pub struct Watched {
     /// How it is made to fire.
     pub way: Way,
     slot: u32,
+}
+
+/// What the canary acts on. Made before the probes are there: that it is made is no event then.
+pub struct Stage {
+    ground: Result<Ground, String>,
+    ring: Result<Ring, String>,
+}
+
+impl Stage {
+    /// Makes what there can be on this host; hooks that need the rest have no canary.
+    #[must_use]
+    pub fn set() -> Self {
+        let ground = Ground::new().map_err(|error| format!("its pipe or /proc can't be opened: {error}"));
+        let ring = Ring::new().map_err(|error| format!("this host allows no io_uring: {error}"));
+        Self { ground, ring }
+    }
+}
+
+/// A hook that nothing makes fire, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unwatched {
+    /// The hook, as people write it.
+    pub hook: String,
+    /// Why.
+    pub why: String,
 }
 
 /// A file with probes in it, as it was when they were attached.
@@ -73,6 +111,7 @@ impl Library {
 pub struct Canary {
     runs: PerCpuArray<MapData, u64>,
     hooks: Vec<Watched>,
+    stage: Stage,
     library: Option<(Library, Programs)>,
     /// Files that had its name before and have probes still.
     former: Vec<Library>,
@@ -81,10 +120,10 @@ pub struct Canary {
 impl Canary {
     pub(super) fn new(
         runs: PerCpuArray<MapData, u64>,
-        hooks: &[Hook],
+        (hooks, stage): (Vec<Watched>, Stage),
         library: Option<(Library, Programs)>,
     ) -> Self {
-        Self { runs, hooks: hooks.iter().filter_map(watched).collect(), library, former: Vec::new() }
+        Self { runs, hooks, stage, library, former: Vec::new() }
     }
 
     /// The hooks.
@@ -132,8 +171,11 @@ impl Canary {
         self.hooks.iter().map(count).collect()
     }
 
-    /// Makes every system call that is hooked, each so that the kernel refuses it.
-    pub fn call(&self) {
+    /// Makes every hook fire that needs no process.
+    ///
+    /// # Errors
+    /// When io_uring or /proc, which were there, are refused.
+    pub fn call(&mut self) -> io::Result<()> {
         for hook in &self.hooks {
             if let Way::Call { number, arguments: [a, b, c, d, e, f] } = hook.way {
                 // SAFETY: the calls are those of `arguments` below: none takes an address that can be read or written,
@@ -141,30 +183,86 @@ impl Canary {
                 unsafe { libc::syscall(number, a, b, c, d, e, f) };
             }
         }
+        let Ok(ground) = &self.stage.ground else { return Ok(()) };
+        for deed in
+            deeds::DEEDS.iter().filter(|deed| self.hooks.iter().any(|hook| hook.way == Way::Deed(deed)))
+        {
+            ground.act(deed);
+        }
+        if self.hooks.iter().any(|hook| hook.way == Way::LetGo) {
+            ground.let_go()?;
+        }
+        match &mut self.stage.ring {
+            Ok(ring) if self.hooks.iter().any(|hook| hook.way == Way::Ring) => ring.act(ground.writing()),
+            _ => Ok(()),
+        }
     }
 }
 
-/// How a hook is made to fire; `None` for one that has no canary, which a test forbids.
-fn watched(hook: &Hook) -> Option<Watched> {
-    let (slot, way) = match &hook.place {
-        Place::Btf("sched_process_fork") => (hook::FORK, Way::Process),
-        Place::Btf("sched_process_exec") => (hook::EXEC, Way::Process),
-        Place::Btf("sched_prepare_exec") => (hook::PREPARE_EXEC, Way::Process),
-        Place::Btf("sched_process_exit") => (hook::EXIT, Way::Process),
-        Place::Btf(_) => return None,
-        Place::Pam { cookie, at_return, .. } => (hook::pam(*cookie, *at_return), Way::Library),
-        Place::Tracepoint(name) => {
-            let (side, call) = name.strip_prefix("sys_")?.split_once('_')?;
-            let call = CALLS.iter().find(|known| known.tracepoint == call)?;
-            let number = u32::try_from(call.number).ok()?;
-            let slot = if side == "enter" { hook::entry_of(number) } else { hook::exit_of(number) };
-            (
-                slot,
-                Way::Call { number: i64::from(number), arguments: arguments(call.tracepoint, call.program)? },
-            )
+/// Which of the attached hooks can be made to fire on this stage, and which can't.
+pub(super) fn watch(hooks: &[Hook], placed: &[Placed], stage: &Stage) -> (Vec<Watched>, Vec<Unwatched>) {
+    let (mut can, mut can_not) = (Vec::new(), Vec::new());
+    let of_hooks = hooks.iter().map(|hook| (hook.name(), hook.kind.name(), way_of(hook, stage)));
+    let of_functions =
+        placed.iter().map(|placed| (placed.hook.clone(), placed.event, single(placed.program, stage)));
+    for (name, event, way) in of_hooks.chain(of_functions) {
+        match way {
+            Ok((slot, way)) => can.push(Watched { name, event, way, slot }),
+            Err(why) => can_not.push(Unwatched { hook: name, why }),
         }
-    };
-    Some(Watched { name: hook.name(), event: hook.kind.name(), way, slot })
+    }
+    (can, can_not)
+}
+
+/// Hooks that are silent on every host.
+const UNPROVEN: [(&str, &str); 1] =
+    [("module_load", "to load a module for it would change this host; a load is recorded by its call, too")];
+
+/// How a hook is made to fire, and its counter; or why it can't be.
+fn way_of(hook: &Hook, stage: &Stage) -> Result<(u32, Way), String> {
+    let unknown = || "nobody has thought about it".to_owned();
+    match &hook.place {
+        Place::Btf("sched_process_fork") => Ok((hook::FORK, Way::Process)),
+        Place::Btf("sched_process_exec") => Ok((hook::EXEC, Way::Process)),
+        Place::Btf("sched_prepare_exec") => Ok((hook::PREPARE_EXEC, Way::Process)),
+        Place::Btf("sched_process_exit") => Ok((hook::EXIT, Way::Process)),
+        Place::Btf(_) => single(hook.program, stage),
+        Place::Pam { cookie, at_return, .. } => Ok((hook::pam(*cookie, *at_return), Way::Library)),
+        Place::Tracepoint(name) => call(name).ok_or_else(unknown),
+    }
+}
+
+/// The system call of a tracepoint.
+fn call(tracepoint: &str) -> Option<(u32, Way)> {
+    let (side, name) = tracepoint.strip_prefix("sys_")?.split_once('_')?;
+    let call = CALLS.iter().find(|known| known.tracepoint == name)?;
+    let number = u32::try_from(call.number).ok()?;
+    let slot = if side == "enter" { hook::entry_of(number) } else { hook::exit_of(number) };
+    let arguments = arguments(call.tracepoint, call.program)?;
+    Some((slot, Way::Call { number: i64::from(number), arguments }))
+}
+
+/// A program that is attached in one place.
+fn single(program: &str, stage: &Stage) -> Result<(u32, Way), String> {
+    let slot = hook::single(program);
+    if let Some((_, why)) = UNPROVEN.iter().find(|(unproven, _)| *unproven == program) {
+        return Err((*why).to_owned());
+    }
+    let ground = stage.ground.as_ref().map_err(String::clone)?;
+    if ring::PROGRAMS.contains(&program) {
+        stage.ring.as_ref().map_err(String::clone)?;
+        return Ok((slot, Way::Ring));
+    }
+    if ["file_close", "file_flush", "file_put"].contains(&program) {
+        return Ok((slot, Way::LetGo));
+    }
+    let deed = Deed::of(program).ok_or("nobody has thought about it")?;
+    if deed.needs_terminals() && !ground.has_terminals() {
+        return Err(
+            "it would need a folder where nobody can make anything, and there is no /dev/pts".to_owned()
+        );
+    }
+    Ok((slot, Way::Deed(deed)))
 }
 
 /// Arguments for which the kernel refuses a call that this program reads; `None` when nobody has thought about it.
@@ -195,30 +293,34 @@ mod tests {
 
     use super::*;
     use crate::capture::hooks::hooks;
+    use crate::capture::objects::{Function, UNITS};
 
     #[test]
     fn every_hook_has_a_canary_and_a_counter_of_its_own() {
-        let hooks = hooks();
-        let watched: Vec<_> = hooks.iter().filter_map(watched).collect();
-        let known: HashSet<_> = watched.iter().map(|watched| watched.name.as_str()).collect();
-        let is_without =
-            |name: &String| !known.contains(&**name) && !WITHOUT.iter().any(|end| name.ends_with(end));
-        let without: Vec<_> = hooks.iter().map(Hook::name).filter(is_without).collect();
-        assert!(without.is_empty(), "think about arguments that the kernel refuses: {without:?}");
+        let stage = Stage {
+            ground: Ground::new().map_err(|error| error.to_string()),
+            ring: Ring::new().map_err(|error| error.to_string()),
+        };
+        let placed = |function: &Function| Placed {
+            program: function.program,
+            hook: function.hook(function.names[0]),
+            event: "all",
+        };
+        let placed: Vec<_> = UNITS.iter().flat_map(|unit| unit.functions).map(placed).collect();
+        let (watched, unwatched) = watch(&hooks(), &placed, &stage);
+        let without: Vec<_> = unwatched.iter().map(|hook| hook.hook.as_str()).collect();
+        assert_eq!(
+            without,
+            ["tp_btf/module_load"],
+            "think about calls that the kernel refuses: {unwatched:?}"
+        );
         let slots: HashSet<_> = watched.iter().map(|watched| watched.slot).collect();
-        assert_eq!(slots.len(), watched.len());
+        // The submission of a request has two names, of which a kernel has one.
+        assert_eq!(slots.len() + 1, watched.len());
         assert!(slots.iter().all(|slot| *slot < hook::RUNS));
+        let singles: HashSet<_> = hook::SINGLES.iter().map(|program| hook::single(program)).collect();
+        assert_eq!(singles.len(), hook::SINGLES.len());
     }
-
-    /// Hooks without a canary: there is nothing harmless that loads a module, and none yet for rings.
-    const WITHOUT: [&str; 6] = [
-        "/module_load",
-        "/io_uring_complete",
-        "/io_uring_cqe_overflow",
-        "/io_uring_req_failed",
-        "/io_uring_submit_req",
-        "/io_uring_submit_sqe",
-    ];
 
     /// Calls that −1 asks for no change.
     const UNCHANGED: [&str; 7] =
@@ -236,12 +338,9 @@ mod tests {
             (lines, std::fs::read_to_string("/proc/thread-self/personality").unwrap())
         };
         let before = identity();
-        for hook in hooks() {
-            let Some(Watched { name, way: Way::Call { number, arguments: [a, b, c, d, e, f] }, .. }) =
-                watched(&hook)
-            else {
-                continue;
-            };
+        let (hooks, _) = watch(&hooks(), &[], &Stage::set());
+        for Watched { name, way, .. } in hooks {
+            let Way::Call { number, arguments: [a, b, c, d, e, f] } = way else { continue };
             // SAFETY: as in `Canary::call`.
             let returned = unsafe { libc::syscall(number, a, b, c, d, e, f) };
             let is_unchanged = UNCHANGED.iter().any(|call| name.ends_with(&format!("_{call}")));
