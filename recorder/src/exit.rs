@@ -35,6 +35,8 @@ pub const TABLE: &[(&str, u8, &str)] = &[
     ("config check", 1, "the configuration is not valid"),
     ("redaction check", 0, "this is the secret"),
     ("redaction check", 1, "it is not, or nothing was redacted"),
+    ("ship --once", 0, "the newest checkpoint is anchored"),
+    ("ship --once", 1, "too few witnesses cosigned it, or there is none yet"),
     ("verify", 0, "VERIFIED to a fresh, anchored head"),
     ("verify", 1, "VERIFIED WITH WARNINGS"),
     ("verify", 2, "TAMPERED"),

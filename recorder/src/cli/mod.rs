@@ -1,8 +1,10 @@
 //! The command line: one file per verb. Nothing here opens a segment for writing.
 
+mod anchors;
 mod client;
 mod completion;
 mod config;
+mod enroll;
 mod filter;
 mod follow;
 mod lookup;
@@ -14,12 +16,14 @@ mod query;
 mod redaction;
 mod removed;
 mod scan;
+mod ship;
 mod show;
 mod status;
 mod store_summary;
 mod time;
 mod users;
 mod verify;
+mod witness;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,7 +33,7 @@ use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Anchor, Config, ConfigError};
 use crate::daemon;
 use crate::daemon::control::{DEFAULT_STORE, state_directory};
 use crate::exit::{self, Exit};
@@ -73,6 +77,13 @@ impl Common {
         }
     }
 
+    /// Where the witnesses of that store are, and their receipts.
+    fn anchor(&self, store: &Path) -> Anchor {
+        Config::load(self.config.as_deref())
+            .map_or_else(|_| Config::default().at(store), |(config, _)| config.at(store))
+            .anchor
+    }
+
     /// Where the recorder of that store keeps its state.
     fn state_dir(&self, store: &Path) -> PathBuf {
         Config::load(self.config.as_deref())
@@ -94,6 +105,12 @@ enum Verb {
     Show(show::Arguments),
     /// Check that the record is complete and unaltered
     Verify(verify::Arguments),
+    /// Have checkpoints cosigned by witnesses outside this host
+    Ship(ship::Arguments),
+    /// Be a witness: cosign checkpoints of other hosts
+    Witness(witness::Arguments),
+    /// Print the line that witnesses and verifiers need of this host
+    Enroll(enroll::Arguments),
     /// Write a proof of one event that anybody can check offline
     Prove(prove::Arguments),
     /// Tell whether this host is being recorded, and how well
@@ -148,8 +165,11 @@ fn run(line: CommandLine) -> Result<Exit> {
         }
         Verb::Verify(arguments) => {
             let store = store()?;
-            verify::run(&store, &common.state_dir(&store), &arguments)
+            verify::run(&store, (&common.state_dir(&store), &common.anchor(&store)), &arguments)
         }
+        Verb::Ship(arguments) => ship::run(common.store.as_deref(), common.config.as_deref(), &arguments),
+        Verb::Witness(arguments) => witness::run(&arguments),
+        Verb::Enroll(_) => enroll::run(&store()?),
         Verb::Status(arguments) => status::run(&store()?, &arguments),
         Verb::Probe(arguments) => probe::run(&arguments),
         Verb::Config(arguments) => config::run(common.config.as_deref(), &arguments),

@@ -69,6 +69,12 @@ impl Period {
         Self(SignedDuration::from_mins(count))
     }
 
+    /// So many seconds.
+    #[must_use]
+    pub const fn seconds(count: i64) -> Self {
+        Self(SignedDuration::from_secs(count))
+    }
+
     /// In nanoseconds, cut at the largest number (292 years).
     #[must_use]
     pub fn nanoseconds(self) -> i64 {
