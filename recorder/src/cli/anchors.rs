@@ -1,7 +1,7 @@
 //! Whom `verify` believes outside the host: the policy, the receipts that were kept, and what witnesses say when asked.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -79,7 +79,7 @@ pub fn gather(store: &Path, configured: &Anchor, arguments: &Witnesses) -> Resul
         kept.extend(ask(&policy, origin.name(), configured)?);
     }
     let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
-    let max_age = Duration::from_nanos(arguments.max_age.nanoseconds().unsigned_abs()).as_secs();
+    let max_age = arguments.max_age.duration().as_secs();
     let trust = Trust { policy, policy_given: given.is_some(), receipts: kept, now, max_age };
     Ok(Gathered { trust: Some(trust), key })
 }
@@ -100,7 +100,7 @@ fn named(files: &[PathBuf]) -> Result<Vec<Checkpoint>> {
 
 /// What each witness that has an address says now; who does not answer is told on stderr.
 fn ask(policy: &Policy, origin: &str, configured: &Anchor) -> Result<Vec<Checkpoint>> {
-    let timeout = Duration::from_nanos(configured.timeout.nanoseconds().unsigned_abs());
+    let timeout = configured.timeout.duration();
     let client = Client::new(Anchor::set(&configured.ca_file), timeout)?;
     let mut newest = Vec::new();
     for witness in policy.witnesses() {

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -54,7 +53,7 @@ pub fn run(store: Option<&Path>, config: Option<&Path>, arguments: &Arguments) -
         state_dir: config.store.state_dir,
         receipts: config.anchor.receipts,
         ca_file: Anchor::set(&config.anchor.ca_file).map(Path::to_owned),
-        timeout: Duration::from_nanos(config.anchor.timeout.nanoseconds().unsigned_abs()),
+        timeout: config.anchor.timeout.duration(),
         once: arguments.once,
     };
     let stop = stop_on_signals()?;
