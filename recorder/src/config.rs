@@ -70,6 +70,30 @@ pub struct Capture {
     pub ring_critical: Size,
     /// Ring for file changes.
     pub ring_files: Size,
+    /// By which hooks file changes are seen.
+    pub family: Family,
+}
+
+/// By which hooks file changes are seen (docs/design.md, section 4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// By the functions that every change passes, where the kernel allows that; system calls for the rest.
+    #[default]
+    Auto,
+    /// By system calls alone.
+    Syscall,
+}
+
+impl Family {
+    /// The word of the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Syscall => "syscall",
+        }
+    }
 }
 
 /// Section `[redact]`.
@@ -121,7 +145,12 @@ impl Default for Store {
 
 impl Default for Capture {
     fn default() -> Self {
-        Self { exclude: Vec::new(), ring_critical: Size::mebibytes(4), ring_files: Size::mebibytes(16) }
+        Self {
+            exclude: Vec::new(),
+            ring_critical: Size::mebibytes(4),
+            ring_files: Size::mebibytes(16),
+            family: Family::Auto,
+        }
     }
 }
 

@@ -151,7 +151,7 @@ fn run(line: CommandLine) -> Result<Exit> {
             verify::run(&store, &common.state_dir(&store), &arguments)
         }
         Verb::Status(arguments) => status::run(&store()?, &arguments),
-        Verb::Probe(arguments) => probe::run(&arguments),
+        Verb::Probe(arguments) => probe::run(common.config.as_deref(), &arguments),
         Verb::Config(arguments) => config::run(common.config.as_deref(), &arguments),
         Verb::Redaction(arguments) => redaction::run(&store()?, common.config.as_deref(), &arguments),
         Verb::Completion(arguments) => completion::run(&arguments),
