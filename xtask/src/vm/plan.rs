@@ -24,7 +24,11 @@ const fn test(name: &'static str) -> Test {
     Test { name, limit: 300, filter: "", by_family: false, since: 0 }
 }
 
-const TESTS: [Test; 7] = [
+/// What `cargo xtask test` runs, under the object family.
+const STAGE: [&str; 6] =
+    ["live_probe", "live_smoke", "live_cost", "live_kernel", "live_families", "live_uring"];
+
+const TESTS: [Test; 8] = [
     // First, because it tells which families of hooks are in force.
     Test { by_family: true, ..test("live_probe") },
     Test { by_family: true, ..test("live_smoke") },
@@ -35,6 +39,7 @@ const TESTS: [Test; 7] = [
     // The program makes requests that older kernels don't know.
     Test { limit: 600, since: 6012, by_family: true, ..test("live_uring") },
     test("live_blind_spots"),
+    test("live_fallback"),
 ];
 
 /// Tests that are not run unless they are named.
@@ -113,6 +118,11 @@ impl Step {
     pub fn id(&self) -> String {
         format!("{}@{}", self.name, self.family.word())
     }
+}
+
+/// The steps of `cargo xtask test`.
+pub fn stage() -> Vec<Step> {
+    steps(&STAGE.map(str::to_owned), Family::Object, &[])
 }
 
 /// The steps for the chosen tests, all of the table when none is chosen; `args` go to each test program.
