@@ -125,6 +125,8 @@ fn why_a_disk_failed_is_in_the_next_start() {
     assert!(!recovery.clean && recovery.damage.is_none(), "{recovery:?}");
     let beginning = Beginning {
         boot: "0",
+        booted: 0,
+        running: 0,
         failure: LastFailure::of(&scratch.store()).recall(),
         memory_locked: true,
         family: Family::Auto,
