@@ -72,12 +72,36 @@ pub struct Capture {
     pub ring_critical: Size,
     /// Ring for file changes.
     pub ring_files: Size,
+    /// By which hooks file changes are seen.
+    pub family: Family,
     /// How often every hook is made to fire, to prove that it does.
     pub canary: Limit<Period>,
     /// What happens when events are lost.
     pub on_loss: OnLoss,
     /// The command that stops the machine, when it is to be stopped.
     pub halt_command: Vec<String>,
+}
+
+/// By which hooks file changes are seen (docs/design.md, section 4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// By the functions that every change passes, where the kernel allows that; system calls for the rest.
+    #[default]
+    Auto,
+    /// By system calls alone.
+    Syscall,
+}
+
+impl Family {
+    /// The word of the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Syscall => "syscall",
+        }
+    }
 }
 
 /// Section `[redact]`.
@@ -174,6 +198,7 @@ impl Default for Capture {
             exclude: Vec::new(),
             ring_critical: Size::mebibytes(4),
             ring_files: Size::mebibytes(16),
+            family: Family::Auto,
             // Twice a minute: what is dead shows within one.
             canary: Limit::At(Period::seconds(30)),
             on_loss: OnLoss::Record,

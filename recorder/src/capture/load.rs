@@ -17,8 +17,10 @@ use super::cost::{self, ProgramCost};
 use super::freeze::freeze;
 use super::hooks::{Hook, Place, hooks};
 use super::library::Programs;
+use super::price::{self, ProgramPrice};
 use super::report::{ProbeRow, State};
-use super::{CaptureError, object_family, offsets, syscalls};
+use super::{CaptureError, needs, object_family, offsets, syscalls};
+use crate::config::Family;
 
 /// The probes, compiled by the build script.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/recorder-ebpf"));
@@ -50,6 +52,22 @@ impl Default for Sizes {
     }
 }
 
+/// Which hooks are tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice {
+    /// Families that may be used.
+    pub family: Family,
+    /// Hooks, as people write them, that the kernel shall be thought to lack: what becomes of their kinds is seen without
+    /// such a kernel.
+    pub without: fn(&str) -> bool,
+}
+
+impl Default for Choice {
+    fn default() -> Self {
+        Self { family: Family::Auto, without: |_| false }
+    }
+}
+
 /// Attached probes. Dropping it detaches them all.
 pub struct Capture {
     /// First, because what is dropped first is detached in parallel.
@@ -65,9 +83,18 @@ impl Capture {
     /// Loads and attaches everything this kernel allows.
     ///
     /// # Errors
-    /// When nothing could be recorded: no permission, no BTF, no tracefs, or an essential hook refused.
+    /// When nothing could be recorded: no permission, too old a kernel, no BTF, no tracefs, or an essential hook refused.
     pub fn start(sizes: Sizes) -> Result<Self, CaptureError> {
+        Self::start_with(sizes, Choice::default())
+    }
+
+    /// Loads and attaches everything that this kernel and the choice allow.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with(sizes: Sizes, choice: Choice) -> Result<Self, CaptureError> {
         check_tracefs()?;
+        needs::check()?;
         let resolved = offsets::resolve(Path::new(offsets::VMLINUX))?;
         let table = syscalls::table();
         let mut ebpf = EbpfLoader::new()
@@ -80,7 +107,7 @@ impl Capture {
         let mut attached = Attached::default();
         // Before the probes: a file that is put in its place meanwhile shows as another one.
         let library = libpam().and_then(Library::at);
-        let (mut rows, hooks) = attach_all(&mut ebpf, &mut attached)?;
+        let (mut rows, hooks) = attach_all(&mut ebpf, &mut attached, choice)?;
         // Once the daemon has written what it has to.
         freeze(&ebpf)?;
         rows.extend(resolved.absent.iter().map(|field| ProbeRow::absent_field(field)));
@@ -92,6 +119,13 @@ impl Capture {
     #[must_use]
     pub fn rows(&self) -> &[ProbeRow] {
         &self.rows
+    }
+
+    /// How often each loaded program ran and how long that took, which the kernel counts only while somebody asks for it
+    /// ([`aya::sys::enable_stats`]).
+    #[must_use]
+    pub fn prices(&self) -> Vec<ProgramPrice> {
+        price::of(&self.ebpf)
     }
 
     /// What the verifier went through for each loaded program.
@@ -227,7 +261,11 @@ pub fn libpam() -> Option<&'static Path> {
 }
 
 /// Attaches what the kernel allows: what came of each hook, and those that are in place.
-fn attach_all(ebpf: &mut Ebpf, attached: &mut Attached) -> Result<(Vec<ProbeRow>, Vec<Hook>), CaptureError> {
+fn attach_all(
+    ebpf: &mut Ebpf,
+    attached: &mut Attached,
+    choice: Choice,
+) -> Result<(Vec<ProbeRow>, Vec<Hook>), CaptureError> {
     let btf = Btf::from_sys_fs().map_err(|error| CaptureError::NoBtf {
         path: PathBuf::from(offsets::VMLINUX),
         why: error.to_string(),
@@ -235,12 +273,14 @@ fn attach_all(ebpf: &mut Ebpf, attached: &mut Attached) -> Result<(Vec<ProbeRow>
     let (mut rows, mut in_place) = (Vec::new(), Vec::new());
     let (first, rest): (Vec<_>, Vec<_>) =
         hooks().into_iter().partition(|hook| matches!(hook.place, Place::Btf(_)));
+    let first: Vec<_> = first.into_iter().filter(|hook| !(choice.without)(&hook.name())).collect();
     in_place.extend(attach_hooks(ebpf, &first, (attached, &mut rows), &btf)?);
-    let kinds = object_family::attach(ebpf, (attached, &mut rows), &btf);
+    let kinds = object_family::attach(ebpf, (attached, &mut rows), &btf, choice);
     tell_kinds(ebpf, &kinds)
         .map_err(|error| CaptureError::Map { name: "OBJECT_KINDS", why: chain(&error) })?;
     let is_served = |hook: &Hook| matches!(hook.place, Place::Tracepoint(_)) && kinds.contains(&hook.kind);
-    let rest: Vec<_> = rest.into_iter().filter(|hook| !is_served(hook)).collect();
+    let is_wanted = |hook: &Hook| !is_served(hook) && !(choice.without)(&hook.name());
+    let rest: Vec<_> = rest.into_iter().filter(is_wanted).collect();
     in_place.extend(attach_hooks(ebpf, &rest, (attached, &mut rows), &btf)?);
     Ok((rows, in_place))
 }

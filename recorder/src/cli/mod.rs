@@ -180,7 +180,7 @@ fn run(line: CommandLine) -> Result<Exit> {
         Verb::Witness(arguments) => witness::run(&arguments),
         Verb::Enroll(_) => enroll::run(&store()?),
         Verb::Status(arguments) => status::run(&store()?, &arguments),
-        Verb::Probe(arguments) => probe::run(&arguments),
+        Verb::Probe(arguments) => probe::run(common.config.as_deref(), &arguments),
         Verb::Config(arguments) => config::run(common.config.as_deref(), &arguments),
         Verb::Redaction(arguments) => redaction::run(&store()?, common.config.as_deref(), &arguments),
         Verb::Completion(arguments) => completion::run(&arguments),
