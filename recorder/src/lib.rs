@@ -21,5 +21,6 @@ pub mod event;
 pub mod exit;
 pub mod logging;
 pub mod redact;
+pub mod session;
 pub mod store;
 pub mod verify;
