@@ -7,6 +7,7 @@ mod scratch;
 use std::path::Path;
 use std::sync::Arc;
 
+use recorder::config::Family;
 use recorder::daemon::about::{Beginning, start};
 use recorder::daemon::control::Shared;
 use recorder::daemon::frame::Frame;
@@ -122,8 +123,14 @@ fn why_a_disk_failed_is_in_the_next_start() {
     kept.keep(&anyhow::Error::new(error).context("recording stopped"));
     let (_, recovery) = Writer::open(&scratch.store(), &scratch.state(), options()).unwrap();
     assert!(!recovery.clean && recovery.damage.is_none(), "{recovery:?}");
-    let beginning =
-        Beginning { boot: "0", failure: LastFailure::of(&scratch.store()).recall(), memory_locked: true };
+    let beginning = Beginning {
+        boot: "0",
+        booted: 0,
+        running: 0,
+        failure: LastFailure::of(&scratch.store()).recall(),
+        memory_locked: true,
+        family: Family::Auto,
+    };
     let Body::Recorder(values) = start(0, &beginning, &recovery, &[]).body else { unreachable!() };
     let (_, failure) = values.iter().find(|(key, _)| *key == "failure").unwrap();
     let Value::Text(failure) = failure else { unreachable!("{failure:?}") };

@@ -13,6 +13,8 @@ mod support;
 mod uring;
 mod workload;
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use support::compare::compare;
 use support::record::tree;
 use support::{Sandbox, program};
@@ -30,6 +32,9 @@ fn every_request_is_recorded_once_and_nothing_else() {
     let sandbox = Sandbox::new();
     let home = sandbox.path().join("home");
     std::fs::create_dir(&home).expect("home");
+    let secret = home.join(std::str::from_utf8(uring::SECRET).expect("plain"));
+    std::fs::write(&secret, "").expect("secret");
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).expect("mode");
     let daemon = sandbox.record();
     let (pid, ledger) = program::run("uring_process", &[], &[(uring::HOME, home.into_os_string())]);
     let (status, said) = daemon.stop();

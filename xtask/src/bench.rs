@@ -1,4 +1,5 @@
 //! `cargo xtask bench`: measurements. None is a test: a busy machine makes figures worse, not the code wrong.
+mod hooks;
 mod latency;
 mod library;
 mod live;
@@ -17,6 +18,8 @@ pub enum Bench {
     Pipeline(library::Args),
     /// What evidence costs: append, wait for the disk, read, verify, and bytes an event
     Store(library::Args),
+    /// What each program of the probes costs a run, here or in guests, and what calls pay that nobody records
+    Hooks(hooks::Args),
     /// Real file changes at a fixed rate; nothing may be lost
     Rate(rate::Args),
     /// How long an event is on its way to a reader
@@ -33,6 +36,7 @@ pub fn run(bench: &Bench) -> Result<()> {
         Bench::Peers(args) => peers::run(args),
         Bench::Pipeline(args) => args.run("pipeline"),
         Bench::Store(args) => args.run("store"),
+        Bench::Hooks(args) => hooks::run(args),
         Bench::Rate(args) => rate::run(args),
         Bench::Latency(args) => latency::run(args),
         Bench::Query(args) => args.run("query"),

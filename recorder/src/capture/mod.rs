@@ -3,13 +3,18 @@
 //! What comes out is batches of samples in time order, and losses; what they mean is `event`'s business.
 
 pub mod attached;
+pub mod canary;
 pub mod cost;
+mod freeze;
 pub mod hooks;
+pub mod library;
 pub mod load;
 pub mod loss;
+pub mod needs;
 mod object_family;
 pub mod objects;
 pub mod offsets;
+pub mod price;
 pub mod report;
 pub mod ring;
 pub mod syscalls;
@@ -17,7 +22,8 @@ pub mod syscalls;
 use std::path::PathBuf;
 
 pub use cost::ProgramCost;
-pub use load::{Capture, Sizes};
+pub use load::{Capture, Choice, Sizes, libpam};
+pub use price::{ProgramPrice, count_runs};
 pub use report::{ProbeRow, State, probe_report};
 
 /// Why recording can't start.
@@ -28,6 +34,19 @@ pub enum CaptureError {
     Permission {
         /// What was tried.
         what: String,
+    },
+    /// The kernel lacks what the probes are made of.
+    #[error(
+        "this kernel ({release}) is too old for the recorder: it has no {}; boot Linux {since} or later",
+        missing.join(", no ")
+    )]
+    OldKernel {
+        /// As the kernel names itself.
+        release: String,
+        /// Each feature with the version that brought it and what it is for.
+        missing: Vec<String>,
+        /// The version that has all of them.
+        since: &'static str,
     },
     /// No type information of the running kernel.
     #[error(
@@ -63,6 +82,14 @@ pub enum CaptureError {
         name: &'static str,
         /// What is wrong.
         why: String,
+    },
+    /// A map could not be made unchangeable.
+    #[error("freezing map {map}: {source}")]
+    Freeze {
+        /// The map.
+        map: String,
+        /// The kernel's answer.
+        source: std::io::Error,
     },
     /// Waiting for the rings failed.
     #[error("waiting for events: {0}")]

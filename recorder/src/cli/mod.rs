@@ -135,6 +135,15 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == daemon::sealer::WORD) {
         return daemon::sealer::run().map_or_else(|error| fail(&error), |()| Exit::OK).into();
     }
+    #[cfg(feature = "capture")]
+    if std::env::args_os().nth(1).is_some_and(|word| word == daemon::canary::WORD) {
+        let ran = daemon::canary::run(std::env::args_os().skip(2));
+        return ran.map_or_else(|error| fail(&error), |()| Exit::OK).into();
+    }
+    #[cfg(feature = "capture")]
+    if std::env::args_os().nth(1).is_some_and(|word| word == daemon::attacher::WORD) {
+        return daemon::attacher::run().map_or_else(|error| fail(&error), |()| Exit::OK).into();
+    }
     let line = match CommandLine::try_parse() {
         Ok(line) => line,
         Err(error) => return refuse(&error).into(),
@@ -164,7 +173,7 @@ fn run(line: CommandLine) -> Result<Exit> {
             verify::run(&store, &common.state_dir(&store), &arguments)
         }
         Verb::Status(arguments) => status::run(&store()?, &arguments),
-        Verb::Probe(arguments) => probe::run(&arguments),
+        Verb::Probe(arguments) => probe::run(common.config.as_deref(), &arguments),
         Verb::Config(arguments) => config::run(common.config.as_deref(), &arguments),
         Verb::Redaction(arguments) => redaction::run(&store()?, common.config.as_deref(), &arguments),
         Verb::Completion(arguments) => completion::run(&arguments),

@@ -70,7 +70,7 @@ fn later_files_win_and_each_value_knows_its_line() {
     let show = config.settings(&origins);
     let age = show.iter().find(|setting| setting.key == "store.segment_age").unwrap();
     assert_eq!(age.value, "\"10m\"");
-    assert_eq!(show.len(), 15);
+    assert_eq!(show.len(), 19);
 }
 
 #[test]
@@ -118,6 +118,10 @@ fn wrong_values_are_named_with_line_and_key() {
         (
             "[store]\nstate_dir = \"/var/log/recorder/key\"",
             "recorder.toml:2: `store.state_dir`: lies inside store.dir",
+        ),
+        (
+            "[capture]\n\nfamily = \"object\"",
+            "recorder.toml:3: `capture.family`: unknown variant `object`, expected `auto` or `syscall`",
         ),
         (
             "[capture]\nring_files = \"3MiB\"",

@@ -75,16 +75,17 @@ pub fn as_others(run: &mut Run, mode: Mode, home: &[u8]) {
         let mut ring = Ring::new(mode);
         let place = place_in(run, &dir);
         assert_eq!(mkdir(run, &mut ring, &place), Err(libc::EACCES));
-        let shadow = Place::new(b"/etc/shadow", b"/etc/shadow".to_vec());
-        let read = opcode::OpenAt::new(Fd(AT_FDCWD), shadow.name() as *const libc::c_char).build();
-        let denied = named("file_denied", &shadow).must(&["open"]);
+        let secret = join(&run.home, super::SECRET);
+        let secret = Place::new(&secret, secret.clone());
+        let read = opcode::OpenAt::new(Fd(AT_FDCWD), secret.name() as *const libc::c_char).build();
+        let denied = named("file_denied", &secret).must(&["open"]);
         assert_eq!(ask(run, &mut ring, "openat", read, denied), Err(libc::EACCES));
         let create = opcode::OpenAt::new(Fd(AT_FDCWD), place.name() as *const libc::c_char);
         let create = create.flags(libc::O_CREAT | libc::O_WRONLY).mode(0o600).build();
         let denied = named("file_denied", &place).must(&["open"]);
         assert_eq!(ask(run, &mut ring, "openat", create, denied), Err(libc::EACCES));
-        let unlink = opcode::UnlinkAt::new(Fd(AT_FDCWD), shadow.name() as *const libc::c_char).build();
-        assert_eq!(ask(run, &mut ring, "unlinkat", unlink, named("file_delete", &shadow)), Err(libc::EACCES));
+        let unlink = opcode::UnlinkAt::new(Fd(AT_FDCWD), secret.name() as *const libc::c_char).build();
+        assert_eq!(ask(run, &mut ring, "unlinkat", unlink, named("file_delete", &secret)), Err(libc::EACCES));
         drop(ring);
         9
     });
