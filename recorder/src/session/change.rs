@@ -48,6 +48,8 @@ pub const fn verb(kind: Kind) -> Option<&'static str> {
         | Kind::Start
         | Kind::Stop
         | Kind::Gap
+        | Kind::HookDead
+        | Kind::HookBack
         | Kind::Config
         | Kind::Tombstone => None,
     }

@@ -22,7 +22,7 @@ const BEFORE_NS: i64 = 600_000_000_000;
 /// How long after its last event something can still be about it.
 const AFTER_NS: i64 = 60_000_000_000;
 /// Kinds that are about a session without naming it.
-const ABOUT: [Kind; 8] = [
+const ABOUT: [Kind; 10] = [
     Kind::SessionId,
     Kind::Login,
     Kind::Logout,
@@ -31,6 +31,8 @@ const ABOUT: [Kind; 8] = [
     Kind::Ptrace,
     Kind::Start,
     Kind::Gap,
+    Kind::HookDead,
+    Kind::HookBack,
 ];
 
 /// A session as people name it.
