@@ -27,6 +27,8 @@ impl From<Exit> for ExitCode {
 pub const TABLE: &[(&str, u8, &str)] = &[
     ("query follow show", 0, "found"),
     ("query follow show", 1, "nothing found"),
+    ("session tree blame", 0, "found"),
+    ("session tree blame", 1, "nothing found"),
     ("prove", 0, "written"),
     ("prove", 1, "no such event, or no checkpoint covers it yet"),
     ("status", 0, "recording"),
@@ -50,6 +52,6 @@ pub const TABLE: &[(&str, u8, &str)] = &[
 /// The table as text for `--help`.
 #[must_use]
 pub fn help() -> String {
-    let rows = TABLE.iter().map(|(verbs, code, meaning)| format!("  {code:>2}  {verbs:<17}  {meaning}\n"));
+    let rows = TABLE.iter().map(|(verbs, code, meaning)| format!("  {code:>2}  {verbs:<18}  {meaning}\n"));
     format!("Exit codes:\n{}", rows.collect::<String>().trim_end_matches('\n'))
 }

@@ -23,6 +23,7 @@ pub mod event;
 pub mod exit;
 pub mod logging;
 pub mod redact;
+pub mod session;
 pub mod ship;
 pub mod store;
 pub mod verify;

@@ -1,6 +1,8 @@
 //! The command line: one file per verb. Nothing here opens a segment for writing.
 
 mod anchors;
+mod any_of;
+mod blame;
 mod client;
 mod completion;
 mod config;
@@ -16,11 +18,13 @@ mod query;
 mod redaction;
 mod removed;
 mod scan;
+mod session;
 mod ship;
 mod show;
 mod status;
 mod store_summary;
 mod time;
+mod tree;
 mod users;
 mod verify;
 mod witness;
@@ -103,6 +107,12 @@ enum Verb {
     Follow(follow::Arguments),
     /// Show one event with all its fields, and where it is stored
     Show(show::Arguments),
+    /// Tell who was logged in, and one login as a story
+    Session(session::Arguments),
+    /// Show processes as they were
+    Tree(tree::Arguments),
+    /// Tell who changed a file, by which command, from which login
+    Blame(blame::Arguments),
     /// Check that the record is complete and unaltered
     Verify(verify::Arguments),
     /// Have checkpoints cosigned by witnesses outside this host
@@ -168,6 +178,9 @@ fn run(line: CommandLine) -> Result<Exit> {
         Verb::Query(arguments) => query::run(&store()?, arguments),
         Verb::Follow(arguments) => follow::run(&store()?, arguments),
         Verb::Show(arguments) => show::run(&store()?, &arguments),
+        Verb::Session(arguments) => session::run(&store()?, &arguments),
+        Verb::Tree(arguments) => tree::run(&store()?, &arguments),
+        Verb::Blame(arguments) => blame::run(&store()?, &arguments),
         Verb::Prove(arguments) => {
             let store = store()?;
             prove::run(&store, &common.state_dir(&store), &arguments)
