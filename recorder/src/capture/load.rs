@@ -9,7 +9,7 @@ use aya::programs::{Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use recorder_common::class::Class;
 use recorder_common::kind::Kind;
-use recorder_common::sample::Counters;
+use recorder_common::sample::{Counters, Settings};
 
 use super::attached::{Attached, Link};
 use super::cost::{self, ProgramCost};
@@ -56,17 +56,20 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Loads and attaches everything this kernel allows.
+    /// Loads and attaches everything this kernel allows. With `environment` each exec brings along what the program was
+    /// given; choosing from it is left to whoever asked.
     ///
     /// # Errors
     /// When nothing could be recorded: no permission, no BTF, no tracefs, or an essential hook refused.
-    pub fn start(sizes: Sizes) -> Result<Self, CaptureError> {
+    pub fn start(sizes: Sizes, environment: bool) -> Result<Self, CaptureError> {
         check_tracefs()?;
         let resolved = offsets::resolve(Path::new(offsets::VMLINUX))?;
         let table = syscalls::table();
+        let settings = Settings { recorder: std::process::id(), environment: environment.into() };
         let mut ebpf = EbpfLoader::new()
             .override_global("OFFSETS", &resolved.offsets, true)
             .override_global("SPECS", table.as_slice(), true)
+            .override_global("SETTINGS", &settings, true)
             .map_max_entries("CRITICAL", sizes.critical)
             .map_max_entries("FILES", sizes.files)
             .load(OBJECT)
@@ -74,6 +77,7 @@ impl Capture {
         let mut attached = Attached::default();
         let mut rows = attach_all(&mut ebpf, &mut attached)?;
         rows.extend(resolved.absent.iter().map(|field| ProbeRow::absent_field(field)));
+        show_own_root();
         give_back_memory();
         Ok(Self { _attached: attached, ebpf, rows })
     }
@@ -116,6 +120,14 @@ impl Capture {
     fn take(&mut self, name: &'static str) -> Result<Map, CaptureError> {
         let absent = || CaptureError::Map { name, why: "is not there".to_owned() };
         self.ebpf.take_map(name).ok_or_else(absent)
+    }
+}
+
+/// Lets the probes see a thread begin here, by which they learn the recorder's root directory: no system call tells what
+/// the kernel calls it.
+fn show_own_root() {
+    if std::thread::Builder::new().spawn(|| ()).map(std::thread::JoinHandle::join).is_err() {
+        tracing::warn!("no thread could be started: root directories of containers are not told");
     }
 }
 

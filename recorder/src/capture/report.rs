@@ -66,6 +66,6 @@ impl ProbeRow {
 /// # Errors
 /// As [`Capture::start`].
 pub fn probe_report() -> Result<Vec<ProbeRow>, CaptureError> {
-    let capture = Capture::start(Sizes { critical: 1 << 16, files: 1 << 16 })?;
+    let capture = Capture::start(Sizes { critical: 1 << 16, files: 1 << 16 }, false)?;
     Ok(capture.rows().to_vec())
 }

@@ -61,7 +61,7 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     tell_recovery(&config.store.dir, &recovery);
     let redactor = redactor(config)?;
     let shared = Shared::new(&config.store.dir, &boot, recovery.next_frame);
-    let mut capture = Capture::start(sizes(config)?)?;
+    let mut capture = Capture::start(sizes(config)?, !config.capture.env.is_empty())?;
     shared.set_retention(config.store.retention());
     shared.set_probes(capture.rows().iter().map(Probe::from).collect());
     let mut reader = Reader::new(&mut capture)?;
@@ -69,7 +69,7 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     privileges::drop_after_attach().context("dropping capabilities")?;
     let sink = Sink::start(writer, Arc::clone(&shared), wall_ns).context("starting the writing thread")?;
     let scope = Scope::new(config.capture.exclude_globs()?).context("capture.exclude")?;
-    let enricher = Enricher::new(Path::new("/proc")).with_scope(scope).guarding(
+    let enricher = Enricher::new(Path::new("/proc")).with_scope(scope).keeping(&config.capture.env).guarding(
         &config.store.dir,
         &config.store.state_dir,
         helper.as_ref().map(Process::pid),
