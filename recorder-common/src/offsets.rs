@@ -132,6 +132,7 @@ offsets! {
     inode_gid = "inode.i_gid",
     inode_sb = "inode.i_sb",
     inode_size = "inode.i_size",
+    inode_flags = "inode.i_flags",
     inode_private = "inode.i_private",
     inode_nlink = "inode.i_nlink",
     inode_sb_list = "inode.i_sb_list",

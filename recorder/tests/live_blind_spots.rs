@@ -162,6 +162,9 @@ fn a_file_system_on_another_is_told_once_by_the_path_that_was_used() {
 #[test]
 #[ignore = "root: cargo xtask test"]
 fn a_reflink_is_a_write_of_its_target() {
+    if !files::has_reflinks() {
+        return println!("this kernel has no xfs");
+    }
     let sandbox = Sandbox::new();
     let home = home_of(&sandbox);
     files::prepare_reflink(&home);
@@ -178,8 +181,8 @@ fn a_case_insensitive_directory_is_told_by_its_names() {
     let sandbox = Sandbox::new();
     let home = home_of(&sandbox);
     files::prepare_casefold(&home);
-    let (events, all) = record_rows(&sandbox, &home, &["casefold"]);
-    files::check_casefold(&events, &home, is_by_object(&all, "file_delete"));
+    let (events, _) = record_rows(&sandbox, &home, &["casefold"]);
+    files::check_casefold(&events, &home);
 }
 
 #[test]
