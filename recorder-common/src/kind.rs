@@ -118,12 +118,15 @@ kinds! {
     Stop = 81 "stop",
     /// Events are known to be missing.
     Gap = 82 "gap",
-    // 83: hook_dead
+    /// A hook no longer fires.
+    HookDead = 83 "hook_dead",
     /// The configuration in force.
     Config = 84 "config",
     // 85 and 86: checkpoint, receipt
     /// A segment is removed under the retention in force.
     Tombstone = 87 "tombstone",
+    /// A hook that was dead fires again.
+    HookBack = 88 "hook_back",
 }
 
 impl Kind {

@@ -6,6 +6,7 @@
 #![cfg_attr(not(feature = "user"), forbid(unsafe_code))]
 
 pub mod class;
+pub mod hook;
 pub mod kind;
 pub mod offsets;
 pub mod sample;

@@ -13,6 +13,7 @@ mod maps;
 mod path;
 mod probe;
 mod read;
+mod ring;
 mod sample;
 mod task;
 

@@ -3,6 +3,7 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use recorder_common::class::Class;
+use recorder_common::hook;
 use recorder_common::offsets::Offsets;
 use recorder_common::sample::{Counters, Creds, Settings, TaskId};
 use recorder_common::syscall::{SYSCALLS, Spec, UNHOOKED};
@@ -25,6 +26,9 @@ pub static BUSY: PerCpuArray<[u64; SLOTS as usize]> = PerCpuArray::with_max_entr
 /// Directory entry of the recorder's own root, which is the host's; 0 until it is known.
 #[map]
 pub static OWN_ROOT: Array<u64> = Array::with_max_entries(1, 0);
+/// How often each hook ran, by `recorder_common::hook`.
+#[map]
+pub static RUNS: PerCpuArray<u64> = PerCpuArray::with_max_entries(hook::RUNS, 0);
 /// Open files that were written, by address of `struct file`.
 #[map]
 pub static WRITES: LruHashMap<u64, Written> = LruHashMap::with_max_entries(65_536, 0);

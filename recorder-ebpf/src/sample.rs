@@ -2,41 +2,28 @@
 //!
 //! The sequence number is taken before the ring is asked for room, so a sample that finds none leaves a hole.
 
-use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, BPF_RB_RING_SIZE};
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
 use aya_ebpf::helpers::generated::{
     bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user,
     bpf_probe_read_user_str, bpf_ringbuf_output, bpf_ringbuf_query,
 };
-use aya_ebpf::maps::RingBuf;
 use recorder_common::class::Class;
 use recorder_common::sample::{Body, FIXED, Header, SAMPLE_MAX, TaskId};
 use recorder_common::text::{TEXT_CUT, TEXT_FAULT, TEXT_HEADER, TEXT_MAX, Tag};
 
-use crate::maps::{BUSY, COUNTERS, CRITICAL, FILES, SCRATCH, SLOTS};
+use crate::maps::{BUSY, COUNTERS, SCRATCH, SLOTS};
 use crate::path::{self, Walk};
 use crate::probe::exec::Vector;
+pub use crate::ring::{Urgency, count_loss, count_missing};
+use crate::ring::{is_bulk, is_nearly_full, ring_of, wake_flags};
 use crate::{atomic, task};
 
 /// Bounds every position inside the scratch space; a text of [`TEXT_MAX`] still fits behind it.
 pub const AREA_MASK: u64 = 0x3fff;
 /// Longest name a caller can give, with its NUL (`PATH_MAX`).
 const NAME_MAX: u32 = 4096;
-/// The reader is not woken more often than this by exec events of one CPU.
-const WAKE_INTERVAL_NS: u64 = 20_000_000;
 
 const _: () = assert!(FIXED + AREA_MASK as usize + TEXT_HEADER + TEXT_MAX <= SAMPLE_MAX);
-
-/// How soon the reader must know.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Urgency {
-    /// At the reader's next round, or when the ring fills up.
-    Batch,
-    /// Now, unless this CPU woke the reader a moment ago.
-    Soon,
-    /// Now.
-    Now,
-}
 
 /// What is known of a sample while it is put together. It lives in the scratch space behind the sample, not on the
 /// stack: what the verifier reads back from a map it takes for any number, so the paths through a probe stay few. And
@@ -74,9 +61,14 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Claims scratch space and writes who is acting. `None` when a probe was preempted too deeply: counted as loss.
+    /// Claims scratch space and writes who is acting. `None` when a probe was preempted too deeply, or when the ring has
+    /// no room for what matters least: counted as loss.
     #[inline(always)]
     pub fn begin(class: Class, kind: u16) -> Option<Self> {
+        if is_bulk(kind) && is_nearly_full(class) {
+            count_loss(class);
+            return None;
+        }
         let Some(area) = claim() else {
             count_loss(class);
             return None;
@@ -305,62 +297,6 @@ impl Sample {
             }
         }
         release(self.area);
-    }
-}
-
-/// The ring of a class.
-#[inline(always)]
-fn ring_of(class: Class) -> *mut RingBuf {
-    match class {
-        Class::Critical => (&raw const CRITICAL).cast_mut(),
-        Class::Files => (&raw const FILES).cast_mut(),
-    }
-}
-
-/// Whether this sample wakes the reader.
-#[inline(always)]
-fn wake_flags(class: Class, urgency: Urgency, now: u64, woken: &mut u64) -> u64 {
-    let wake = match urgency {
-        Urgency::Now => true,
-        Urgency::Soon => now.wrapping_sub(*woken) > WAKE_INTERVAL_NS,
-        Urgency::Batch => now.wrapping_sub(*woken) > WAKE_INTERVAL_NS && filling(class),
-    };
-    if wake {
-        *woken = now;
-        return BPF_RB_FORCE_WAKEUP as u64;
-    }
-    BPF_RB_NO_WAKEUP as u64
-}
-
-/// Whether a quarter of the ring waits to be read.
-#[inline(always)]
-fn filling(class: Class) -> bool {
-    let ring = ring_of(class);
-    // SAFETY: a ring buffer map; the helper only reads it.
-    unsafe {
-        bpf_ringbuf_query(ring.cast(), BPF_RB_AVAIL_DATA as u64)
-            > bpf_ringbuf_query(ring.cast(), BPF_RB_RING_SIZE as u64) / 4
-    }
-}
-
-/// Counts a sample that was never written: it takes a number, so the hole shows.
-#[inline(always)]
-pub fn count_loss(class: Class) {
-    if let Some(counters) = COUNTERS.get_ptr_mut(class as u32) {
-        // SAFETY: a per-CPU map value, touched only by atomic operations.
-        unsafe {
-            atomic::fetch_add(&raw mut (*counters).sequence, 1);
-            atomic::fetch_add(&raw mut (*counters).dropped, 1);
-        }
-    }
-}
-
-/// Counts changes that no sample could be made of: they take numbers, so the hole shows.
-#[inline(always)]
-pub fn count_missing(class: Class, count: u64) {
-    if let Some(counters) = COUNTERS.get_ptr_mut(class as u32) {
-        // SAFETY: a per-CPU map value, touched only by atomic operations.
-        unsafe { atomic::fetch_add(&raw mut (*counters).sequence, count) };
     }
 }
 

@@ -75,6 +75,12 @@ pub struct Capture {
     pub ring_critical: Size,
     /// Ring for file changes.
     pub ring_files: Size,
+    /// How often every hook is made to fire, to prove that it does.
+    pub canary: Limit<Period>,
+    /// What happens when events are lost.
+    pub on_loss: OnLoss,
+    /// The command that stops the machine, when it is to be stopped.
+    pub halt_command: Vec<String>,
 }
 
 /// Section `[redact]`.
@@ -87,6 +93,33 @@ pub struct Redact {
     pub builtin: bool,
     /// Own rules: regular expressions over the command line with a group `secret`.
     pub patterns: Vec<String>,
+}
+
+/// What happens when evidence is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", rename_all = "lowercase")]
+pub enum OnLoss {
+    /// The loss is recorded, nothing else.
+    Record,
+    /// The loss is recorded, and the machine stopped.
+    Halt,
+}
+
+impl TryFrom<String> for OnLoss {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        match word.as_str() {
+            "record" => Ok(Self::Record),
+            "halt" => Ok(Self::Halt),
+            "throttle" => Err(
+                "`throttle` can't be had: a probe may not sleep, so nothing lets a caller wait for room; \
+                               use larger rings, or \"halt\""
+                    .to_owned(),
+            ),
+            other => Err(format!("`{other}` is neither \"record\" nor \"halt\"")),
+        }
+    }
 }
 
 /// A setting that is on or off.
@@ -131,6 +164,10 @@ impl Default for Capture {
             env: Vec::new(),
             ring_critical: Size::mebibytes(4),
             ring_files: Size::mebibytes(16),
+            // Twice a minute: what is dead shows within one.
+            canary: Limit::At(Period::seconds(30)),
+            on_loss: OnLoss::Record,
+            halt_command: ["systemctl", "halt", "--force"].map(str::to_owned).to_vec(),
         }
     }
 }
@@ -200,6 +237,14 @@ impl Config {
             if !size.bytes().is_power_of_two() {
                 return Err((key, format!("{size} is not a power of two, which the kernel wants of a ring")));
             }
+        }
+        if let Some(every) =
+            capture.canary.get().filter(|every| !every.is_within(Period::seconds(1), Period::hours(1)))
+        {
+            return Err(("capture.canary", format!("{every} is not between 1s and 1h")));
+        }
+        if capture.halt_command.first().is_none_or(String::is_empty) {
+            return Err(("capture.halt_command", "names no program".to_owned()));
         }
         for pattern in &capture.exclude {
             glob(pattern).map_err(|error| ("capture.exclude", error.to_string()))?;

@@ -122,8 +122,13 @@ fn why_a_disk_failed_is_in_the_next_start() {
     kept.keep(&anyhow::Error::new(error).context("recording stopped"));
     let (_, recovery) = Writer::open(&scratch.store(), &scratch.state(), options()).unwrap();
     assert!(!recovery.clean && recovery.damage.is_none(), "{recovery:?}");
-    let beginning =
-        Beginning { boot: "0", failure: LastFailure::of(&scratch.store()).recall(), memory_locked: true };
+    let beginning = Beginning {
+        boot: "0",
+        booted: 0,
+        running: 0,
+        failure: LastFailure::of(&scratch.store()).recall(),
+        memory_locked: true,
+    };
     let Body::Recorder(values) = start(0, &beginning, &recovery, &[]).body else { unreachable!() };
     let (_, failure) = values.iter().find(|(key, _)| *key == "failure").unwrap();
     let Value::Text(failure) = failure else { unreachable!("{failure:?}") };

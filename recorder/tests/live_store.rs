@@ -201,8 +201,7 @@ fn the_recorder_does_not_accuse_itself() {
 fn without_its_helper_it_stops_and_the_next_start_says_why() {
     let sandbox = Sandbox::new();
     let mut daemon = sandbox.record();
-    let children = format!("/proc/{0}/task/{0}/children", daemon.pid());
-    let helper: u32 = std::fs::read_to_string(children).unwrap().trim().parse().expect("one helper");
+    let helper = daemon.helper("sealer");
     signal(helper, libc::SIGKILL);
     let status = daemon.wait();
     let said = daemon.said();

@@ -52,6 +52,27 @@ fn the_unit_is_as_closed_as_measured() {
     assert!(output.status.success(), "{}", text(&output));
 }
 
+/// Values of a key of the unit, one by one.
+fn values(unit: &str, key: &str) -> Vec<String> {
+    let lines = unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    lines.flat_map(str::split_whitespace).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_unit_is_there_before_ordinary_services_and_after_them() {
+    let unit = std::fs::read_to_string(shipped("recorder.service")).unwrap();
+    // Default dependencies would order it after sysinit.target, which is to wait for it.
+    assert_eq!(values(&unit, "DefaultDependencies"), ["no"]);
+    let before = values(&unit, "Before");
+    assert!(["sysinit.target", "shutdown.target"].iter().all(|name| before.iter().any(|unit| unit == name)));
+    assert_eq!(values(&unit, "WantedBy"), ["sysinit.target"]);
+    assert_eq!(values(&unit, "Conflicts"), ["shutdown.target"]);
+    // It needs a disk to write to, the tracepoints, its group and its folder; nothing else may keep it waiting.
+    assert_eq!(values(&unit, "RequiresMountsFor"), ["/var/log/recorder", "/var/lib/recorder"]);
+    let after = ["sys-kernel-tracing.mount", "systemd-sysusers.service", "systemd-tmpfiles-setup.service"];
+    assert_eq!(values(&unit, "After"), after);
+}
+
 #[test]
 fn the_daemon_gets_no_network_and_no_spare_capability() {
     let unit = std::fs::read_to_string(shipped("recorder.service")).unwrap();
@@ -154,6 +175,18 @@ mod live {
         u64::from_str_radix(line.trim(), 16).unwrap()
     }
 
+    /// The helper of the daemon that was started with this word.
+    fn helper(daemon: u32, word: &str) -> u32 {
+        let children = format!("/proc/{daemon}/task/{daemon}/children");
+        let children = std::fs::read_to_string(children).unwrap();
+        let pids = children.split_whitespace().map(|pid| pid.parse::<u32>().unwrap());
+        let has_word = |pid: &u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split(|&byte| byte == 0).nth(1) == Some(word.as_bytes())
+        };
+        pids.into_iter().find(has_word).unwrap()
+    }
+
     fn start_event(store: &Path) -> String {
         let mut query = Command::new(env!("CARGO_BIN_EXE_recorder"));
         let query = query.args(["query", "--kind", "start", "--output", "jsonl", "--store"]).arg(store);
@@ -173,9 +206,9 @@ mod live {
         assert!(heard.contains("STATUS=recording"), "{heard}");
         let (immutable, read_search, ptrace) = (1 << 9, 1 << 2, 1 << 19);
         assert_eq!(capabilities(daemon.id()), read_search | ptrace);
-        let children = format!("/proc/{0}/task/{0}/children", daemon.id());
-        let helper = std::fs::read_to_string(children).unwrap().trim().parse().unwrap();
-        assert_eq!(capabilities(helper), immutable);
+        assert_eq!(capabilities(helper(daemon.id(), "sealer")), immutable);
+        let (perfmon, admin) = (1 << 38, 1 << 21);
+        assert_eq!(capabilities(helper(daemon.id(), "attacher")), perfmon | admin);
         // It records still: a heartbeat of the loop comes after the drop.
         hear(&manager, "WATCHDOG=1", &mut daemon);
         rustix::process::kill_process(

@@ -7,7 +7,7 @@ use recorder_common::class::Class;
 use recorder_common::sample::flag;
 
 use super::write::wrote;
-use super::{exit_of, is_retry};
+use super::{exit_of, is_retry, ran_at_exit};
 use crate::read::user_at;
 use crate::sample::{claim, count_missing, release};
 use crate::task;
@@ -22,6 +22,7 @@ const PARTS: usize = 8;
 /// Hook: `syscalls:sys_exit_io_submit(context, count, requests)`, which returns how many of them it took.
 #[tracepoint]
 pub fn submit_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     exit_of(&ctx).and_then(|call| submitted(call.returned));
     0
 }

@@ -9,7 +9,7 @@ use recorder_common::syscall::NONE;
 use recorder_common::text::Tag;
 
 use super::named::base_of;
-use super::{Call, exit_of, is_retry, pick};
+use super::{Call, exit_of, is_retry, pick, ran_at_exit};
 use crate::files;
 use crate::maps::OFFSETS;
 use crate::read::{has, kernel, offset, user_at};
@@ -26,6 +26,7 @@ const FAMILY: u64 = 2;
 /// Hook: `syscalls:sys_exit_bind(fd, address, length)`, for Unix sockets that are to be a file.
 #[tracepoint]
 pub fn bind_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     exit_of(&ctx).and_then(|call| bound(&call));
     0
 }

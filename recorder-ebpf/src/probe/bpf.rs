@@ -7,7 +7,7 @@ use recorder_common::syscall::NONE;
 use recorder_common::text::Tag;
 
 use super::named::{Name, name_below};
-use super::{exit_of, is_retry};
+use super::{exit_of, is_retry, ran_at_exit};
 use crate::maps::OFFSETS;
 use crate::read::{kernel, kernel_at, offset, user_at};
 use crate::sample::{Sample, Urgency};
@@ -40,6 +40,7 @@ const MAP_NAME: u64 = 28;
 /// Hook: `syscalls:sys_exit_bpf(command, attributes, size)`.
 #[tracepoint]
 pub fn bpf_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     handled(&ctx);
     0
 }

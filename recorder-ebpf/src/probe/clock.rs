@@ -4,7 +4,7 @@ use aya_ebpf::macros::tracepoint;
 use aya_ebpf::programs::TracePointContext;
 use recorder_common::kind::Kind;
 
-use super::{exit_of, is_retry, urgency};
+use super::{exit_of, is_retry, ran_at_exit, urgency};
 use crate::read::user_at;
 use crate::task;
 
@@ -18,6 +18,7 @@ const READ_ONLY: u64 = 0xa000;
 /// `clock_adjtime(clock, timex)`.
 #[tracepoint]
 pub fn clock_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     set(&ctx);
     0
 }

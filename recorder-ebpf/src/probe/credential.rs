@@ -7,7 +7,7 @@ use recorder_common::sample::Creds;
 use recorder_common::syscall::SPEC_FSID;
 use recorder_common::text::Tag;
 
-use super::{Call, exit_of, is_retry, pick, urgency};
+use super::{Call, exit_of, is_retry, pick, ran_at_entry, ran_at_exit, urgency};
 use crate::maps::{CREDS, OFFSETS};
 use crate::read::{kernel, typed, user_at};
 use crate::task;
@@ -20,7 +20,8 @@ const GROUPS: u64 = 64;
 /// Hook: `syscalls:sys_enter_setuid` and the other calls of the daemon's table: notes the credentials, which are gone
 /// at the exit.
 #[tracepoint]
-pub fn credential_enter(_ctx: TracePointContext) -> u32 {
+pub fn credential_enter(ctx: TracePointContext) -> u32 {
+    ran_at_entry(&ctx);
     let _ = CREDS.insert(bpf_get_current_pid_tgid(), own(), 0);
     0
 }
@@ -28,6 +29,7 @@ pub fn credential_enter(_ctx: TracePointContext) -> u32 {
 /// Hook: `syscalls:sys_exit_setuid` and the other calls of the daemon's table.
 #[tracepoint]
 pub fn credential_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     changed(&ctx);
     0
 }

@@ -9,7 +9,7 @@ use recorder_common::sample::SAMPLE_MAX;
 use recorder_common::sample::flag;
 use recorder_common::text::{TEXT_CUT, TEXT_HEADER, TEXT_MAX, Tag};
 
-use super::{Call, exit_of, is_retry, pick};
+use super::{Call, exit_of, is_retry, pick, ran_at_exit};
 use crate::maps::OFFSETS;
 use crate::read::{kernel, offset, user_at};
 use crate::sample::{AREA_MASK, Sample, Urgency, state_of};
@@ -25,6 +25,7 @@ const _: () = assert!(AREA_MASK as usize + TEXT_HEADER + TEXT_MAX + ARGUMENT as 
 /// Hook: `syscalls:sys_exit_execve`, `syscalls:sys_exit_execveat`, when they return an error.
 #[tracepoint]
 pub fn exec_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     exit_of(&ctx).and_then(|call| failed(&call));
     0
 }

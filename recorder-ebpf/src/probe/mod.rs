@@ -25,9 +25,10 @@ mod write;
 use aya_ebpf::EbpfContext;
 use aya_ebpf::programs::TracePointContext;
 use recorder_common::class::Class;
+use recorder_common::hook;
 use recorder_common::syscall::{SYSCALLS, Spec};
 
-use crate::maps::SPECS;
+use crate::maps::{RUNS, SPECS};
 use crate::sample::{Sample, Urgency};
 use crate::task;
 
@@ -85,6 +86,34 @@ pub struct Asked {
     pub in_kernel: &'static u64,
     /// Bits of `recorder_common::sample::flag` that come with it.
     pub marks: u64,
+}
+
+/// Counts a run of a hook: the first thing that each program does, whatever comes of it.
+#[inline(always)]
+pub fn ran(slot: u32) {
+    if let Some(runs) = RUNS.get_ptr_mut(slot) {
+        // SAFETY: a per-CPU map value; a run that is lost to one in between does not matter.
+        unsafe { *runs = (*runs).wrapping_add(1) };
+    }
+}
+
+/// Counts a run at the exit of a system call.
+#[inline(always)]
+pub fn ran_at_exit(ctx: &TracePointContext) {
+    ran(hook::exit_of(number_of(ctx)));
+}
+
+/// Counts a run at the entry of a system call.
+#[inline(always)]
+pub fn ran_at_entry(ctx: &TracePointContext) {
+    ran(hook::entry_of(number_of(ctx)));
+}
+
+/// `__syscall_nr`, at 8 of every record of `syscalls:*`.
+#[inline(always)]
+fn number_of(ctx: &TracePointContext) -> u32 {
+    // SAFETY: the field is inside the record.
+    unsafe { ctx.as_ptr().cast::<u8>().add(8).cast::<u32>().read() }
 }
 
 /// `-EAGAIN`, `-EINTR`, and the kernel's own restart codes: the call did not happen, or will happen again.

@@ -5,7 +5,7 @@ use aya_ebpf::programs::TracePointContext;
 use recorder_common::kind::Kind;
 use recorder_common::text::Tag;
 
-use super::{Call, exit_of, is_retry, urgency};
+use super::{Call, exit_of, is_retry, ran_at_exit, urgency};
 use crate::maps::OFFSETS;
 use crate::read::{kernel, offset};
 use crate::{files, task};
@@ -13,6 +13,7 @@ use crate::{files, task};
 /// Hook: `syscalls:sys_exit_fsmount(context, flags, attributes)`.
 #[tracepoint]
 pub fn fsmount_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     exit_of(&ctx).and_then(|call| made(&call));
     0
 }

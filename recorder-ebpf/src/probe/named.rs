@@ -11,7 +11,7 @@ use recorder_common::syscall::{
 };
 use recorder_common::text::Tag;
 
-use super::{Asked, NOT_IN_KERNEL, exit_of, is_retry, pick, reflink};
+use super::{Asked, NOT_IN_KERNEL, exit_of, is_retry, pick, ran_at_exit, reflink};
 use crate::maps::OFFSETS;
 use crate::read::{kernel, kernel_at, offset, user_at};
 use crate::sample::{Sample, Urgency};
@@ -33,6 +33,7 @@ const SET_FLAGS: [u64; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
 /// Hook: `syscalls:sys_exit_*` of every call in the daemon's table that names a file or holds its descriptor.
 #[tracepoint]
 pub fn named_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     named(&ctx);
     0
 }
@@ -40,6 +41,7 @@ pub fn named_exit(ctx: TracePointContext) -> u32 {
 /// Hook: `syscalls:sys_exit_ioctl`, for the commands that change inode flags or share the blocks of another file.
 #[tracepoint]
 pub fn ioctl_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     let command = task::arguments()[1];
     if sets_flags(command) {
         named(&ctx);

@@ -4,7 +4,7 @@ use aya_ebpf::macros::tracepoint;
 use aya_ebpf::programs::TracePointContext;
 use recorder_common::kind::Kind;
 
-use super::{Call, exit_of, is_retry, urgency};
+use super::{Call, exit_of, is_retry, ran_at_exit, urgency};
 use crate::maps::OFFSETS;
 use crate::read::{has, kernel, user_at};
 use crate::sample::Sample;
@@ -20,6 +20,7 @@ const NSFS: u64 = 0x6e73_6673;
 /// Hook: `syscalls:sys_exit_unshare(flags)`.
 #[tracepoint]
 pub fn unshare_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     if let Some(call) = exit_of(&ctx) {
         made(&call, task::arguments()[0] & (NEW | NEW_TIME), 0);
     }
@@ -29,6 +30,7 @@ pub fn unshare_exit(ctx: TracePointContext) -> u32 {
 /// Hook: `syscalls:sys_exit_clone(flags)`, `syscalls:sys_exit_clone3(arguments, size)`, in the parent.
 #[tracepoint]
 pub fn clone_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     if let Some(call) = exit_of(&ctx)
         && call.returned != 0
     {
@@ -64,6 +66,7 @@ fn told(call: &Call, sample: Sample, flags: u64, child: u64) -> Option<()> {
 /// Hook: `syscalls:sys_exit_setns(descriptor, kinds)`.
 #[tracepoint]
 pub fn setns_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     if let Some(call) = exit_of(&ctx) {
         entered(&call);
     }

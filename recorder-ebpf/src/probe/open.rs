@@ -9,7 +9,7 @@ use recorder_common::syscall::{NONE, SPEC_DEREF};
 use recorder_common::text::Tag;
 
 use super::named::{Name, name_below};
-use super::{Call, exit_of, is_retry, pick};
+use super::{Call, exit_of, is_retry, pick, ran_at_exit};
 use crate::files::{self, FMODE_CREATED};
 use crate::maps::OFFSETS;
 use crate::read::{kernel, user_at};
@@ -30,6 +30,7 @@ const EACCES: i64 = -13;
 /// Hook: `syscalls:sys_exit_open`, `openat`, `openat2`, `creat`, `open_by_handle_at`.
 #[tracepoint]
 pub fn open_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     exit_of(&ctx).and_then(|call| opened(&call));
     0
 }

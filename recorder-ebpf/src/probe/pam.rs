@@ -8,9 +8,11 @@ use aya_ebpf::helpers::generated::bpf_get_attach_cookie;
 use aya_ebpf::macros::{uprobe, uretprobe};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 use recorder_common::class::Class;
+use recorder_common::hook;
 use recorder_common::sample::{PAM_CALL, pam};
 use recorder_common::text::Tag;
 
+use super::ran;
 use crate::maps::{PAM_CALLS, PamKey};
 use crate::read::user_at;
 use crate::sample::{Sample, Urgency};
@@ -20,6 +22,7 @@ use crate::sample::{Sample, Urgency};
 pub fn pam_enter(ctx: ProbeContext) -> u32 {
     // SAFETY: the helper reads the cookie of this attachment.
     let call = unsafe { bpf_get_attach_cookie(ctx.as_ptr().cast()) };
+    ran(hook::pam(call, false));
     let arguments =
         [ctx.arg(0).unwrap_or(0), ctx.arg(1).unwrap_or(0), ctx.arg(2).unwrap_or(0), ctx.arg(3).unwrap_or(0)];
     entered(call, arguments);
@@ -60,6 +63,7 @@ fn remember(call: u64, arguments: [u64; 3]) {
 pub fn pam_return(ctx: RetProbeContext) -> u32 {
     // SAFETY: the helper reads the cookie of this attachment.
     let call = unsafe { bpf_get_attach_cookie(ctx.as_ptr().cast()) };
+    ran(hook::pam(call, true));
     returned(call, ctx.ret::<u64>() as i32);
     0
 }

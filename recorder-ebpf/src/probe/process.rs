@@ -4,10 +4,12 @@ use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use recorder_common::class::Class;
+use recorder_common::hook;
 use recorder_common::kind::Kind;
 use recorder_common::sample::flag;
 use recorder_common::text::Tag;
 
+use super::ran;
 use crate::maps::{ENDED, OFFSETS, SETTINGS};
 use crate::read::{kernel, kernel_bit, offset};
 use crate::sample::{Sample, Urgency};
@@ -23,6 +25,7 @@ const EEXIST: i32 = -17;
 /// Hook: `tp_btf/sched_process_exec(task, old_pid, bprm)`; fires after the point of no return.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
+    ran(hook::EXEC);
     exec(ctx.arg(0), ctx.arg(2));
     0
 }
@@ -80,6 +83,7 @@ fn exec(task: u64, bprm: u64) -> Option<()> {
 /// closed on exec.
 #[btf_tracepoint(function = "sched_prepare_exec")]
 pub fn process_prepare_exec(_ctx: BtfTracePointContext) -> i32 {
+    ran(hook::PREPARE_EXEC);
     super::write::close_all(task::current(), &OFFSETS.fdt_close_on_exec, 0, u32::MAX);
     0
 }
@@ -113,6 +117,7 @@ fn gained(sample: &Sample, bprm: u64) -> u64 {
 /// Hook: `tp_btf/sched_process_fork(parent, child)`. Threads are not recorded.
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
+    ran(hook::FORK);
     fork(ctx.arg(1));
     0
 }
@@ -133,6 +138,7 @@ fn fork(child: u64) -> Option<()> {
 /// Hook: `tp_btf/sched_process_exit(task)`; recorded for the last thread of a process.
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn process_exit(_ctx: BtfTracePointContext) -> i32 {
+    ran(hook::EXIT);
     exit(task::current());
     0
 }

@@ -10,7 +10,7 @@ use aya_ebpf::programs::TracePointContext;
 use recorder_common::class::Class;
 
 use super::write::{PROT_WRITE, mapped_writable};
-use super::{exit_of, is_retry};
+use super::{exit_of, is_retry, ran_at_entry, ran_at_exit};
 use crate::maps::{MAPPINGS, OFFSETS, PROTECTED, Protected};
 use crate::read::{kernel, offset};
 use crate::sample::{claim, count_loss, count_missing, release};
@@ -33,7 +33,8 @@ const RANGE_WITH_GAPS: u64 = 3;
 
 /// Hook: `syscalls:sys_enter_mprotect(start, length, protection)`, `sys_enter_pkey_mprotect`.
 #[tracepoint]
-pub fn protect_enter(_ctx: TracePointContext) -> u32 {
+pub fn protect_enter(ctx: TracePointContext) -> u32 {
+    ran_at_entry(&ctx);
     let [start, length, protection, ..] = task::arguments();
     looked([start, length, protection]);
     0
@@ -180,6 +181,7 @@ fn keep(search: &mut Search, end: u64) {
 /// Hook: `syscalls:sys_exit_mprotect`, `sys_exit_pkey_mprotect`.
 #[tracepoint]
 pub fn protect_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     let [_, _, protection, ..] = task::arguments();
     exit_of(&ctx).and_then(|call| protected(protection, call.returned));
     0

@@ -5,7 +5,7 @@ use aya_ebpf::programs::TracePointContext;
 use recorder_common::class::Class;
 use recorder_common::kind::Kind;
 
-use super::{exit_of, is_retry};
+use super::{exit_of, is_retry, ran_at_exit};
 use crate::sample::{Sample, Urgency};
 use crate::task;
 
@@ -26,6 +26,7 @@ const SEIZE: u64 = 0x4206;
 /// Hook: `syscalls:sys_exit_ptrace(request, pid, address, data)`, `syscalls:sys_exit_process_vm_writev(pid, ...)`.
 #[tracepoint]
 pub fn ptrace_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     traced(&ctx);
     0
 }

@@ -9,7 +9,7 @@ use recorder_common::sample::flag;
 use recorder_common::text::Tag;
 
 use super::open::{O_CREAT, refused_kind};
-use super::{exit_of, is_retry};
+use super::{exit_of, is_retry, ran_at_entry, ran_at_exit};
 use crate::maps::{OFFSETS, QUEUES};
 use crate::read::{kernel, kernel_at, offset};
 use crate::sample::{Sample, Urgency};
@@ -22,7 +22,8 @@ const NEWER: u32 = 16;
 /// Hook: `syscalls:sys_enter_mq_open(name, flags, mode, attributes)`: notes which queue is the newest. An open queue
 /// does not tell whether this call made it, but one that is newer than the newest before the call was made in it.
 #[tracepoint]
-pub fn queue_open_enter(_ctx: TracePointContext) -> u32 {
+pub fn queue_open_enter(ctx: TracePointContext) -> u32 {
+    ran_at_entry(&ctx);
     note_newest();
     0
 }
@@ -75,6 +76,7 @@ fn is_newer(inode: u64, known: [u64; 2]) -> bool {
 /// Hook: `syscalls:sys_exit_mq_open`.
 #[tracepoint]
 pub fn queue_open_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     exit_of(&ctx).and_then(|call| opened(call.returned));
     0
 }
@@ -111,6 +113,7 @@ pub fn opened(returned: i64) -> Option<()> {
 /// Hook: `syscalls:sys_exit_mq_unlink(name)`.
 #[tracepoint]
 pub fn queue_unlink_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     exit_of(&ctx).and_then(|call| unlinked(call.returned));
     0
 }

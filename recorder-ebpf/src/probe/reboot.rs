@@ -7,6 +7,7 @@ use recorder_common::class::Class;
 use recorder_common::kind::Kind;
 use recorder_common::sample::flag;
 
+use super::ran_at_entry;
 use crate::maps::OFFSETS;
 use crate::read::{kernel, typed};
 use crate::sample::{Sample, Urgency};
@@ -23,6 +24,7 @@ const COMMANDS: [u64; 6] = [0x0123_4567, 0xa1b2_c3d4, 0xcdef_0123, 0x4321_fedc, 
 /// failure comes as an event of its own at the exit.
 #[tracepoint]
 pub fn reboot_enter(ctx: TracePointContext) -> u32 {
+    ran_at_entry(&ctx);
     begins(&ctx);
     0
 }

@@ -10,7 +10,7 @@ use recorder_common::syscall::{NONE, SPEC_COUNTED, SPEC_DEREF, SPEC_REMOVE};
 use recorder_common::text::Tag;
 
 use super::named::{Name, name_below};
-use super::{Call, exit_of, is_retry, pick, urgency};
+use super::{Call, exit_of, is_retry, pick, ran_at_exit, urgency};
 use crate::maps::{MODULE_NAME, MODULES, OFFSETS};
 use crate::read::{kernel, kernel_at, offset, user_at};
 use crate::sample::Sample;
@@ -34,6 +34,7 @@ const SOCK_RAW: u64 = 3;
 /// Hook: `syscalls:sys_exit_*` of the calls in the daemon's table that have this program.
 #[tracepoint]
 pub fn system_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     changed(&ctx);
     0
 }

@@ -9,7 +9,7 @@ use recorder_common::kind::Kind;
 use recorder_common::sample::{TaskId, flag};
 use recorder_common::text::Tag;
 
-use super::{exit_of, is_retry, pick};
+use super::{exit_of, is_retry, pick, ran_at_entry, ran_at_exit};
 use crate::maps::{OFFSETS, WRITES, Written};
 use crate::read::{kernel, kernel_at, offset};
 use crate::sample::{Sample, Urgency, claim, count_loss, release};
@@ -29,6 +29,7 @@ const DESCRIPTORS: u32 = 65_536;
 /// `copy_file_range`.
 #[tracepoint]
 pub fn write_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     written(&ctx);
     0
 }
@@ -124,6 +125,7 @@ fn add(file: u64, inode: u64, bytes: u64, marks: u64) -> bool {
 /// Hook: `syscalls:sys_enter_close`: a descriptor is about to go.
 #[tracepoint]
 pub fn close_enter(ctx: TracePointContext) -> u32 {
+    ran_at_entry(&ctx);
     // SAFETY: the first argument, at 16, is inside the record.
     let descriptor = unsafe { ctx.as_ptr().cast::<u8>().add(16).cast::<u64>().read() };
     close(task::file_of(task::current(), descriptor as u32), 1);
@@ -133,6 +135,7 @@ pub fn close_enter(ctx: TracePointContext) -> u32 {
 /// Hook: `syscalls:sys_enter_dup2(old, new)`, `sys_enter_dup3`: `new` is closed when it is open.
 #[tracepoint]
 pub fn dup_enter(ctx: TracePointContext) -> u32 {
+    ran_at_entry(&ctx);
     // SAFETY: the first two arguments, from 16 on, are inside the record.
     let [old, new] = unsafe { ctx.as_ptr().cast::<u8>().add(16).cast::<[u64; 2]>().read() };
     if old as u32 != new as u32 {
@@ -144,6 +147,7 @@ pub fn dup_enter(ctx: TracePointContext) -> u32 {
 /// Hook: `syscalls:sys_enter_close_range(first, last, flags)`.
 #[tracepoint]
 pub fn close_range_enter(ctx: TracePointContext) -> u32 {
+    ran_at_entry(&ctx);
     // SAFETY: the three arguments are inside the record.
     let [first, last, flags] = unsafe { ctx.as_ptr().cast::<u8>().add(16).cast::<[u64; 3]>().read() };
     // CLOSE_RANGE_CLOEXEC closes nothing now.
@@ -299,6 +303,7 @@ pub fn mapped_writable(file: u64, bytes: u64, result: i32) -> Option<()> {
 /// Hook: `syscalls:sys_exit_mmap`: shared writable mappings of files, which change them without a write.
 #[tracepoint]
 pub fn mmap_exit(ctx: TracePointContext) -> u32 {
+    ran_at_exit(&ctx);
     let [_, length, protection, flags, descriptor, _] = task::arguments();
     if flags & MAP_ANONYMOUS == 0
         && let Some(call) = exit_of(&ctx)

@@ -54,7 +54,7 @@ impl Hook {
 }
 
 /// libpam functions: name, call, whether reported at entry (otherwise at return).
-const PAM: &[(&str, u64, bool, Kind)] = &[
+pub const PAM: &[(&str, u64, bool, Kind)] = &[
     ("pam_start", pam::START, false, Kind::Login),
     ("pam_set_item", pam::SET_ITEM, true, Kind::Login),
     ("pam_get_user", pam::GET_USER, false, Kind::Login),

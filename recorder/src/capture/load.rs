@@ -12,8 +12,11 @@ use recorder_common::kind::Kind;
 use recorder_common::sample::{Counters, Settings};
 
 use super::attached::{Attached, Link};
+use super::canary::{Canary, Library};
 use super::cost::{self, ProgramCost};
+use super::freeze::freeze;
 use super::hooks::{Hook, Place, hooks};
+use super::library::Programs;
 use super::report::{ProbeRow, State};
 use super::{CaptureError, object_family, offsets, syscalls};
 
@@ -53,6 +56,9 @@ pub struct Capture {
     _attached: Attached,
     ebpf: Ebpf,
     rows: Vec<ProbeRow>,
+    /// What is attached, for the canary.
+    hooks: Vec<Hook>,
+    library: Option<Library>,
 }
 
 impl Capture {
@@ -75,11 +81,15 @@ impl Capture {
             .load(OBJECT)
             .map_err(|error| load_error(&error))?;
         let mut attached = Attached::default();
-        let mut rows = attach_all(&mut ebpf, &mut attached)?;
+        // Before the probes: a file that is put in its place meanwhile shows as another one.
+        let library = libpam().and_then(Library::at);
+        let (mut rows, hooks) = attach_all(&mut ebpf, &mut attached)?;
+        // Once the daemon has written what it has to.
+        freeze(&ebpf)?;
         rows.extend(resolved.absent.iter().map(|field| ProbeRow::absent_field(field)));
         show_own_root();
         give_back_memory();
-        Ok(Self { _attached: attached, ebpf, rows })
+        Ok(Self { _attached: attached, ebpf, rows, hooks, library })
     }
 
     /// What is attached and what is not.
@@ -115,6 +125,27 @@ impl Capture {
         let name = "COUNTERS";
         PerCpuArray::try_from(self.take(name)?)
             .map_err(|error| CaptureError::Map { name, why: error.to_string() })
+    }
+
+    /// Takes the counters of runs, for the canary.
+    ///
+    /// # Errors
+    /// When the map is missing or was taken before.
+    pub fn canary(&mut self) -> Result<Canary, CaptureError> {
+        let name = "RUNS";
+        let runs = PerCpuArray::try_from(self.take(name)?)
+            .map_err(|error| CaptureError::Map { name, why: error.to_string() })?;
+        let library = self.library.clone().zip(self.programs());
+        Ok(Canary::new(runs, &self.hooks, library))
+    }
+
+    /// The programs that serve libpam, when both are loaded.
+    fn programs(&self) -> Option<Programs> {
+        let id = |name| match self.ebpf.program(name)? {
+            Program::UProbe(program) => program.info().ok().map(|info| info.id()),
+            _ => None,
+        };
+        Some(Programs { enter: id("pam_enter")?, leave: id("pam_return")? })
     }
 
     fn take(&mut self, name: &'static str) -> Result<Map, CaptureError> {
@@ -201,22 +232,29 @@ fn brief(text: &str) -> String {
     }
 }
 
-fn attach_all(ebpf: &mut Ebpf, attached: &mut Attached) -> Result<Vec<ProbeRow>, CaptureError> {
+/// libpam of this host.
+#[must_use]
+pub fn libpam() -> Option<&'static Path> {
+    LIBPAM.iter().map(Path::new).find(|path| path.exists())
+}
+
+/// Attaches what the kernel allows: what came of each hook, and those that are in place.
+fn attach_all(ebpf: &mut Ebpf, attached: &mut Attached) -> Result<(Vec<ProbeRow>, Vec<Hook>), CaptureError> {
     let btf = Btf::from_sys_fs().map_err(|error| CaptureError::NoBtf {
         path: PathBuf::from(offsets::VMLINUX),
         why: error.to_string(),
     })?;
-    let mut rows = Vec::new();
+    let (mut rows, mut in_place) = (Vec::new(), Vec::new());
     let (first, rest): (Vec<_>, Vec<_>) =
         hooks().into_iter().partition(|hook| matches!(hook.place, Place::Btf(_)));
-    attach_hooks(ebpf, &first, (attached, &mut rows), &btf)?;
+    in_place.extend(attach_hooks(ebpf, &first, (attached, &mut rows), &btf)?);
     let kinds = object_family::attach(ebpf, (attached, &mut rows), &btf);
     tell_kinds(ebpf, &kinds)
         .map_err(|error| CaptureError::Map { name: "OBJECT_KINDS", why: chain(&error) })?;
     let is_served = |hook: &Hook| matches!(hook.place, Place::Tracepoint(_)) && kinds.contains(&hook.kind);
     let rest: Vec<_> = rest.into_iter().filter(|hook| !is_served(hook)).collect();
-    attach_hooks(ebpf, &rest, (attached, &mut rows), &btf)?;
-    Ok(rows)
+    in_place.extend(attach_hooks(ebpf, &rest, (attached, &mut rows), &btf)?);
+    Ok((rows, in_place))
 }
 
 /// Lets the probes of io_uring know what the object family tells already.
@@ -226,14 +264,15 @@ fn tell_kinds(ebpf: &mut Ebpf, kinds: &[Kind]) -> Result<(), MapError> {
     Array::try_from(map)?.set(0, bits, 0)
 }
 
-/// Attaches each hook that the running kernel has.
+/// Attaches each hook that the running kernel has; returns those that are in place.
 fn attach_hooks(
     ebpf: &mut Ebpf,
     hooks: &[Hook],
     (attached, rows): (&mut Attached, &mut Vec<ProbeRow>),
     btf: &Btf,
-) -> Result<(), CaptureError> {
-    let libpam = LIBPAM.iter().map(Path::new).find(|path| path.exists());
+) -> Result<Vec<Hook>, CaptureError> {
+    let libpam = libpam();
+    let mut in_place = Vec::new();
     let mut loaded = HashMap::new();
     for hook in hooks {
         if !is_in_kernel(&hook.place) {
@@ -254,12 +293,13 @@ fn attach_hooks(
             Ok(link) => {
                 attached.push(link);
                 rows.push(ProbeRow::new(hook, State::Attached, None));
+                in_place.push(hook.clone());
             }
             Err(why) if hook.is_essential() => return Err(essential(hook, why)),
             Err(why) => rows.push(ProbeRow::new(hook, State::Missing, Some(why))),
         }
     }
-    Ok(())
+    Ok(in_place)
 }
 
 fn essential(hook: &Hook, why: String) -> CaptureError {

@@ -3,8 +3,11 @@
 //! What comes out is batches of samples in time order, and losses; what they mean is `event`'s business.
 
 pub mod attached;
+pub mod canary;
 pub mod cost;
+mod freeze;
 pub mod hooks;
+pub mod library;
 pub mod load;
 pub mod loss;
 mod object_family;
@@ -17,7 +20,7 @@ pub mod syscalls;
 use std::path::PathBuf;
 
 pub use cost::ProgramCost;
-pub use load::{Capture, Sizes};
+pub use load::{Capture, Sizes, libpam};
 pub use report::{ProbeRow, State, probe_report};
 
 /// Why recording can't start.
@@ -63,6 +66,14 @@ pub enum CaptureError {
         name: &'static str,
         /// What is wrong.
         why: String,
+    },
+    /// A map could not be made unchangeable.
+    #[error("freezing map {map}: {source}")]
+    Freeze {
+        /// The map.
+        map: String,
+        /// The kernel's answer.
+        source: std::io::Error,
     },
     /// Waiting for the rings failed.
     #[error("waiting for events: {0}")]

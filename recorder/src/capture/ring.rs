@@ -15,8 +15,8 @@ use super::{Capture, CaptureError};
 
 /// How long a probe may take between its time stamp and its sample, with a preemption in between.
 const HOLD_NS: u64 = 1_000_000;
-/// Bytes of a batch after which no more is read: probes can be faster than this, and memory has an end.
-const BATCH_MAX: usize = 32 << 20;
+/// Bytes of each ring that are taken in one round, so that a flood does not keep the reader from the other ring.
+const ROUND_BYTES: usize = 4 << 20;
 /// Where `Header::mono` stands in a sample.
 const MONO: std::ops::Range<usize> = 24..32;
 
@@ -114,8 +114,8 @@ impl Reader {
             self.wait(if self.batch.places.is_empty() { timeout_ms } else { 1 })?;
         }
         let limit = boot_ns().saturating_sub(HOLD_NS);
-        self.drain();
-        self.batch.sort(limit);
+        let complete_until = self.drain(ROUND_BYTES, limit);
+        self.batch.sort(limit.min(complete_until));
         Ok(&self.batch)
     }
 
@@ -124,14 +124,14 @@ impl Reader {
     pub fn last_batch(&mut self, until: u64) -> &Batch {
         self.keep_held_back();
         std::thread::sleep(std::time::Duration::from_nanos(HOLD_NS));
-        self.drain();
+        self.drain(usize::MAX, until);
         self.batch.sort(until);
         &self.batch
     }
 
     /// Throws away what is in the rings, so that there is room; what comes from then on may stay in them.
     pub fn discard(&mut self) {
-        self.drain();
+        self.drain(usize::MAX, boot_ns());
         self.batch = Batch::default();
     }
 
@@ -168,19 +168,30 @@ impl Reader {
         }
     }
 
-    fn drain(&mut self) {
+    /// Takes what is in the rings, critical events first: of each at most `room` bytes, and nothing that is much younger
+    /// than `until`, or a flood would never let go. Returns the boot-clock time until which everything was taken.
+    fn drain(&mut self, room: usize, until: u64) -> u64 {
+        let enough = until.saturating_add(2 * HOLD_NS);
+        let mut complete_until = u64::MAX;
         self.is_behind = false;
         for ring in &mut self.rings {
+            let begin = self.batch.bytes.len();
             while let Some(item) = ring.next() {
                 if item.len() <= SAMPLE_MAX {
                     self.batch.push(&item);
                 }
-                if self.batch.bytes.len() >= BATCH_MAX {
+                let last = self.batch.places.last().map_or(0, |place| place.mono);
+                if last > enough {
+                    break;
+                }
+                if self.batch.bytes.len() - begin >= room {
+                    complete_until = complete_until.min(last.saturating_sub(HOLD_NS));
                     self.is_behind = true;
                     break;
                 }
             }
         }
+        complete_until
     }
 
     /// Starts a new batch with the samples that the last one held back.

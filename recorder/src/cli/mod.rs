@@ -125,6 +125,15 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == daemon::sealer::WORD) {
         return daemon::sealer::run().map_or_else(|error| fail(&error), |()| Exit::OK).into();
     }
+    #[cfg(feature = "capture")]
+    if std::env::args_os().nth(1).is_some_and(|word| word == daemon::canary::WORD) {
+        let ran = daemon::canary::run(std::env::args_os().skip(2));
+        return ran.map_or_else(|error| fail(&error), |()| Exit::OK).into();
+    }
+    #[cfg(feature = "capture")]
+    if std::env::args_os().nth(1).is_some_and(|word| word == daemon::attacher::WORD) {
+        return daemon::attacher::run().map_or_else(|error| fail(&error), |()| Exit::OK).into();
+    }
     let line = match CommandLine::try_parse() {
         Ok(line) => line,
         Err(error) => return refuse(&error).into(),

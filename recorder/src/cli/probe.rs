@@ -65,6 +65,7 @@ fn table(probes: &[Probe]) -> String {
             ProbeState::Absent => "absent",
             ProbeState::Replaced => "replaced",
             ProbeState::Missing => "MISSING",
+            ProbeState::Dead => "DEAD",
         };
         let why = probe.why.as_deref().unwrap_or_default();
         [&probe.event, &probe.hook, &probe.family, state, why]

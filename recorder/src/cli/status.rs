@@ -174,11 +174,22 @@ fn retention(policy: &Retention) -> String {
 fn probes(text: &mut String, status: &Status) -> Result<()> {
     let attached = status.probes.iter().filter(|probe| probe.state == ProbeState::Attached).count();
     writeln!(text, "probes      {attached} of {} attached", status.probes.len())?;
-    for probe in status.probes.iter().filter(|probe| probe.state == ProbeState::Missing) {
+    match (&status.canary.every, &status.canary.last) {
+        (Some(every), Some(last)) => {
+            writeln!(text, "canary      every {}, last at {}", printable(every), local(last))?;
+        }
+        (Some(every), None) => writeln!(text, "canary      every {}", printable(every))?,
+        (None, _) => writeln!(text, "canary      off: a hook that no longer fires is not noticed")?,
+    }
+    let words = [(ProbeState::Dead, "DEAD   "), (ProbeState::Missing, "missing")];
+    let rows = words.iter().flat_map(|(state, word)| {
+        status.probes.iter().filter(move |probe| probe.state == *state).map(move |probe| (word, probe))
+    });
+    for (word, probe) in rows {
         let why = probe.why.as_deref().unwrap_or("no reason given");
         writeln!(
             text,
-            "  missing   {} ({}): {}",
+            "  {word}   {} ({}): {}",
             printable(&probe.hook),
             printable(&probe.event),
             printable(why)
@@ -214,7 +225,7 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::control::{ClassStatus, Durable, Probe, Queue};
+    use crate::daemon::control::{CanaryStatus, ClassStatus, Durable, Probe, Queue};
 
     fn status() -> Status {
         Status {
@@ -237,6 +248,7 @@ mod tests {
                 state: ProbeState::Missing,
                 why: Some("no such tracepoint".to_owned()),
             }],
+            canary: CanaryStatus { every: Some("30s".to_owned()), last: None },
             retention: Retention {
                 keep_age: Some("2160h".to_owned()),
                 keep_size: None,

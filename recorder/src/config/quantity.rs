@@ -69,6 +69,24 @@ impl Period {
         Self(SignedDuration::from_mins(count))
     }
 
+    /// So many seconds.
+    #[must_use]
+    pub const fn seconds(count: i64) -> Self {
+        Self(SignedDuration::from_secs(count))
+    }
+
+    /// Whether it is neither shorter nor longer.
+    #[must_use]
+    pub fn is_within(self, least: Self, most: Self) -> bool {
+        (least..=most).contains(&self)
+    }
+
+    /// As the standard library has it; a length of time above zero always fits.
+    #[must_use]
+    pub fn duration(self) -> std::time::Duration {
+        self.0.unsigned_abs()
+    }
+
     /// In nanoseconds, cut at the largest number (292 years).
     #[must_use]
     pub fn nanoseconds(self) -> i64 {

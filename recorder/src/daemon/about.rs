@@ -1,8 +1,9 @@
-//! Events of the recorder about itself: start, config, gap, tombstone, stop.
+//! Events of the recorder about itself: start, config, gap, hooks, tombstone, stop.
 
 use jiff::Timestamp;
 use recorder_common::kind::Kind;
 
+use super::canary;
 use crate::capture::loss::Loss;
 use crate::capture::{ProbeRow, State};
 use crate::chain::Hash;
@@ -29,6 +30,10 @@ fn text(value: impl Into<String>) -> Value {
 pub struct Beginning<'a> {
     /// Boot id of the host.
     pub boot: &'a str,
+    /// When it was booted, wall time, ns.
+    pub booted: i64,
+    /// Processes that ran before, and whose programs were taken over from /proc.
+    pub running: usize,
     /// Why the last recorder stopped, when its store failed.
     pub failure: Option<String>,
     /// Whether memory is kept out of swap.
@@ -52,6 +57,8 @@ pub fn start(
         vec![
             ("version", text(env!("CARGO_PKG_VERSION"))),
             ("boot", text(beginning.boot)),
+            ("booted", time(beginning.booted)),
+            ("running", Value::Number(beginning.running as u64)),
             ("epoch", Value::Number(u64::from(recovery.epoch))),
             ("clean", Value::Bool(recovery.clean)),
             ("torn_bytes", Value::Number(recovery.torn_bytes)),
@@ -118,6 +125,28 @@ pub fn loss(mono: u64, loss: &Loss, offset: i64) -> Event<'static> {
             ("to", wall(loss.before)),
         ],
     )
+}
+
+/// A hook that no longer fires, or one that does again. `offset` turns boot-clock into wall time.
+#[must_use]
+pub fn hook(mono: u64, report: &canary::Report, offset: i64) -> Event<'static> {
+    let wall = |mono: u64| time(i64::try_from(mono).unwrap_or(i64::MAX).saturating_add(offset));
+    let mut values = vec![("hook", text(report.hook.as_str())), ("event", text(report.event))];
+    let kind = match &report.state {
+        canary::State::Dead { why, seen } => {
+            values.extend([
+                ("severity", text("critical")),
+                ("seen", seen.map_or(Value::Null, wall)),
+                ("why", text(why.as_str())),
+            ]);
+            Kind::HookDead
+        }
+        canary::State::Back { dead_since } => {
+            values.push(("dead_since", wall(*dead_since)));
+            Kind::HookBack
+        }
+    };
+    about(kind, mono, values)
 }
 
 /// A sample that could not be understood: probes and daemon disagree, or memory is broken.

@@ -47,6 +47,12 @@ impl Backlog {
         frames.since.len().saturating_sub(frames.taken).min(CAPACITY)
     }
 
+    /// Whether everything that was handed over until boot-clock time `mono` is durable.
+    #[must_use]
+    pub fn is_durable(&self, mono: u64) -> bool {
+        self.lock().since.front().is_none_or(|since| *since > mono)
+    }
+
     /// Whether the oldest frame waits for so long that something must be wrong.
     #[must_use]
     pub fn is_stuck(&self, now: u64) -> bool {
@@ -79,6 +85,9 @@ mod tests {
         backlog.stored();
         assert_eq!(backlog.waiting(), 0);
         assert!(!backlog.is_stuck(u64::MAX), "an idle disk is not stuck");
+        assert!(backlog.is_durable(2));
+        backlog.sent(5);
+        assert!(backlog.is_durable(4) && !backlog.is_durable(5));
     }
 
     #[test]

@@ -76,7 +76,9 @@ pub fn delay_ns(kind: Kind, flags: u64) -> u64 {
         | Kind::Stop
         | Kind::Gap
         | Kind::Config
-        | Kind::Tombstone => 0,
+        | Kind::Tombstone
+        | Kind::HookDead
+        | Kind::HookBack => 0,
         Kind::Exec | Kind::ExecFailed | Kind::Bpf | Kind::Ptrace | Kind::Namespace | Kind::Syscall => {
             EXEC_DELAY_NS
         }

@@ -2,9 +2,15 @@
 
 #[cfg(feature = "capture")]
 pub mod about;
+#[cfg(feature = "capture")]
+pub mod attacher;
 pub mod backlog;
+#[cfg(feature = "capture")]
+pub mod canary;
 pub mod control;
 pub mod frame;
+#[cfg(feature = "capture")]
+mod halt;
 pub mod last_failure;
 #[cfg(feature = "capture")]
 pub mod lines;

@@ -7,7 +7,10 @@ use recorder_common::class::Class;
 use recorder_common::sample::{Counters, flag};
 
 use super::about;
+use super::canary::own::Own;
+use super::canary::{State, Watch};
 use super::control::Shared;
+use super::halt::Halt;
 use super::lines::Lines;
 use super::sealer::SealerError;
 use super::sink::Closed;
@@ -51,6 +54,10 @@ pub struct Pipeline {
     tracker: Tracker,
     shared: Arc<Shared>,
     alarm: StoreAlarm,
+    canary: Option<(Watch, Own)>,
+    halt: Option<Halt>,
+    /// When losses were handed to the disk that halt the machine, boot-clock ns.
+    halting: Option<u64>,
     settled: u64,
     /// Boot-clock ns until which everything was read.
     ended: Option<u64>,
@@ -61,7 +68,24 @@ impl Pipeline {
     #[must_use]
     pub fn new(lines: Lines, enricher: Enricher, shared: Arc<Shared>) -> Self {
         let (tracker, alarm) = (Tracker::default(), StoreAlarm::default());
-        Self { lines, enricher, tracker, shared, alarm, settled: boot_ns(), ended: None }
+        let (canary, halt, halting, ended) = (None, None, None, None);
+        Self { lines, enricher, tracker, shared, alarm, canary, halt, halting, settled: boot_ns(), ended }
+    }
+
+    /// With a canary, whose own events are left out and whose reports are written.
+    #[must_use]
+    pub fn with_canary(self, watch: Option<Watch>) -> Self {
+        let canary = watch.map(|watch| {
+            let own = Own::new(watch.thread());
+            (watch, own)
+        });
+        Self { canary, ..self }
+    }
+
+    /// With what stops the machine when events are lost.
+    #[must_use]
+    pub fn with_halt(self, halt: Option<Halt>) -> Self {
+        Self { halt, ..self }
     }
 
     /// Has the record begin now: samples that are in the rings already are left out.
@@ -103,10 +127,12 @@ impl Pipeline {
             if settling {
                 let now = boot_ns();
                 self.settle(now, &counters)?;
+                self.watch(now)?;
                 protected()?;
                 super::notify::alive_unless(self.shared.backlog().is_stuck(now));
             }
             self.lines.flush_if_due()?;
+            self.halt_if_told();
         }
         let counters = reader.counters()?;
         let until = boot_ns();
@@ -122,6 +148,9 @@ impl Pipeline {
     /// # Errors
     /// The first error of the store.
     pub fn finish(mut self, reason: &str) -> Result<(), crate::store::StoreError> {
+        if let Some((watch, _)) = self.canary.take() {
+            watch.stop();
+        }
         let stop =
             about::stop(self.ended.unwrap_or_else(boot_ns), reason, self.lines.written(), self.lines.lost);
         // A store that is closed says why when it is finished.
@@ -147,6 +176,9 @@ impl Pipeline {
             return Ok(());
         }
         self.shared.add_events(decoded.class, 1);
+        if self.is_canary(&decoded.sample) {
+            return Ok(());
+        }
         let event = match decoded.sample {
             Sample::Event(event) => self.enricher.enrich(event),
             Sample::Pam(call) => self.enricher.pam(call),
@@ -160,11 +192,64 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Hands the loss that was just written to the disk, when the machine is to be stopped for it.
+    fn halt_soon(&mut self) -> Result<(), PipelineError> {
+        if self.halt.is_some() {
+            self.lines.flush()?;
+            self.halting = self.halting.or_else(|| Some(boot_ns()));
+        }
+        Ok(())
+    }
+
+    /// Stops the machine when events were lost, once the record of it is on disk, or the disk takes too long.
+    fn halt_if_told(&mut self) {
+        let (Some(halt), Some(told)) = (&mut self.halt, self.halting) else { return };
+        let backlog = self.shared.backlog();
+        if backlog.is_durable(told) || backlog.is_stuck(boot_ns()) {
+            self.halting = None;
+            halt.run("events were lost");
+        }
+    }
+
+    fn is_canary(&mut self, sample: &Sample<'_>) -> bool {
+        let Some((_, own)) = &mut self.canary else { return false };
+        match sample {
+            Sample::Event(event) => own.is_event(event),
+            Sample::Pam(call) => own.is_call(call),
+        }
+    }
+
+    /// Tells what the canary found.
+    fn watch(&mut self, now: u64) -> Result<(), PipelineError> {
+        let Some((watch, _)) = &mut self.canary else { return Ok(()) };
+        let changes = watch.changes(now);
+        let offset = self.lines.offset();
+        let last = i64::try_from(watch.last()).unwrap_or(i64::MAX).saturating_add(offset);
+        self.shared.set_canary(last);
+        for report in changes {
+            let (hook, event) = (report.hook.as_str(), report.event);
+            match &report.state {
+                State::Dead { why, .. } => tracing::error!(hook, event, why, "a hook is dead"),
+                State::Back { .. } => tracing::warn!(hook, event, "a hook that was dead fires again"),
+            }
+            self.shared.set_hook(
+                hook,
+                match &report.state {
+                    State::Dead { why, .. } => Some(why.as_str()),
+                    State::Back { .. } => None,
+                },
+            );
+            self.lines.write(&about::hook(now, &report, offset))?;
+        }
+        Ok(())
+    }
+
     /// A sample that makes no sense is a loss like any other, and says so.
     fn refuse(&mut self, why: &str) -> Result<(), PipelineError> {
         self.lines.lost += 1;
         tracing::error!(why, "a sample from the kernel could not be decoded");
-        Ok(self.lines.write(&about::undecodable(boot_ns(), 1, why))?)
+        self.lines.write(&about::undecodable(boot_ns(), 1, why))?;
+        self.halt_soon()
     }
 
     fn settle(&mut self, now: u64, counters: &[(Class, u32, Counters)]) -> Result<(), PipelineError> {
@@ -185,6 +270,7 @@ impl Pipeline {
                 "events were lost"
             );
             self.lines.write(&about::loss(self.settled, &loss, self.lines.offset()))?;
+            self.halt_soon()?;
         }
         Ok(())
     }

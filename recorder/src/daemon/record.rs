@@ -9,7 +9,10 @@ use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::about::Beginning;
+use super::attacher::{self, Attacher};
+use super::canary::Watch;
 use super::control::{Probe, Server, Shared, socket_path};
+use super::halt::Halt;
 use super::last_failure::LastFailure;
 use super::lines::Lines;
 use super::pipeline::{Pipeline, PipelineError};
@@ -22,6 +25,7 @@ use crate::config::Config;
 use crate::enrich::Enricher;
 use crate::enrich::scope::Scope;
 use crate::redact::Redactor;
+use crate::store::StoreError;
 use crate::store::access::{group_id, make_directory};
 use crate::store::medium::{Files, Medium};
 use crate::store::salt_key;
@@ -55,6 +59,7 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     let memory_locked = lock_memory();
     let boot = boot_id()?;
     let stop = stop_on_signals()?;
+    let attacher = start_attacher(config);
     let (sealer, mut helper) = start_sealer(config)?.unzip();
     let (writer, recovery) = open_store(config, &boot, sealer)?;
     let socket = make_socket_directory(config)?;
@@ -74,10 +79,16 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
         &config.store.state_dir,
         helper.as_ref().map(Process::pid),
     );
+    let running = enricher.processes();
     let lines = Lines::new(sink, &boot, recovery.next_seq).with_redactor(redactor);
-    let mut pipeline = Pipeline::new(lines, enricher, Arc::clone(&shared));
-    let beginning = Beginning { boot: &boot, failure: last_failure.recall(), memory_locked };
+    let mut pipeline =
+        Pipeline::new(lines, enricher, Arc::clone(&shared)).with_halt(Halt::of(&config.capture));
+    let booted = wall_ns().saturating_sub(i64::try_from(boot_ns()).unwrap_or(0));
+    let failure = last_failure.recall();
+    let beginning = Beginning { boot: &boot, booted, running, failure, memory_locked };
     pipeline.begin(&mut reader)?;
+    // Behind the beginning, so that nothing of its first round is known by half.
+    let mut pipeline = pipeline.with_canary(start_canary(config, (&mut capture, attacher), &shared)?);
     begin(&mut pipeline, config, &recovery, (&beginning, capture.rows()))?;
     if beginning.failure.is_some() && shared.has_durable_frame(recovery.next_frame, START_PATIENCE) {
         last_failure.forget();
@@ -88,18 +99,29 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     let recorded = pipeline.run(&mut reader, &stop, || helper.as_mut().map_or(Ok(()), Process::check));
     super::notify::stopping();
     let finished = pipeline.finish(if recorded.is_ok() { "signal" } else { "failure" });
+    if let Some(mut halt) = Halt::of(&config.capture).filter(|_| recorded.is_err() || finished.is_err()) {
+        halt.run("recording failed");
+    }
     control.stop();
     // Last, because it takes seconds: the record is closed by now, and says when.
     drop(capture);
-    match (recorded, finished) {
-        // The store's own error says more than the pipeline's.
-        (Err(PipelineError::StoreClosed) | Ok(()), finished) => finished.context("recording stopped")?,
-        (Err(PipelineError::Sealer(error)), _) => return Err(error).context("recording stopped"),
-        (Err(error), _) => return Err(error).context("recording stopped"),
-    }
+    end_of(recorded, finished)?;
     helper.map(Process::wait).transpose().context("waiting for the sealing helper")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// How the recording ended: the error that says most.
+fn end_of(recorded: Result<(), PipelineError>, finished: Result<(), StoreError>) -> Result<()> {
+    match (recorded, finished) {
+        // The store's own error says more than the pipeline's.
+        (Err(PipelineError::StoreClosed) | Ok(()), finished) => finished.context("recording stopped"),
+        (Err(PipelineError::Sealer(error)), Err(failed)) if error.is_in_order() => {
+            Err(failed).context("recording stopped")
+        }
+        (Err(PipelineError::Sealer(error)), _) => Err(error).context("recording stopped"),
+        (Err(error), _) => Err(error).context("recording stopped"),
+    }
 }
 
 /// Whether memory is locked; recording goes on without, and says so in the record.
@@ -112,6 +134,31 @@ fn lock_memory() -> bool {
             );
         })
         .is_ok()
+}
+
+/// The helper that attaches probes to a new libpam, for a canary that notices there is one.
+fn start_attacher(config: &Config) -> Option<Attacher> {
+    config.capture.canary.get()?;
+    let started = attacher::start();
+    started
+        .inspect_err(|error| {
+            tracing::warn!(%error, "the helper that attaches probes can't be started: logins are missed once libpam is replaced");
+        })
+        .ok()
+}
+
+/// What makes hooks fire, unless the configuration does without.
+fn start_canary(
+    config: &Config,
+    (capture, attacher): (&mut Capture, Option<Attacher>),
+    shared: &Shared,
+) -> Result<Option<Watch>> {
+    let Some(every) = config.capture.canary.get() else {
+        tracing::warn!("capture.canary is off: a hook that no longer fires is not noticed");
+        return Ok(None);
+    };
+    shared.set_canary_every(&every.to_string());
+    Ok(Some(Watch::start(capture.canary()?, attacher, every.duration()).context("starting the canary")?))
 }
 
 /// The helper that sets flags, unless the configuration does without.
@@ -226,10 +273,8 @@ fn begin(
 ) -> Result<()> {
     let now = boot_ns();
     pipeline.tell(&about::start(now, beginning, recovery, probes))?;
-    let wall = wall_ns();
-    let booted = wall.saturating_sub(i64::try_from(now).unwrap_or(0));
-    let from = recovery.last_time.unwrap_or(booted);
-    pipeline.tell(&about::not_recording(now, from, wall))?;
+    let from = recovery.last_time.unwrap_or(beginning.booted);
+    pipeline.tell(&about::not_recording(now, from, wall_ns()))?;
     let effective = toml::to_string(config).context("writing down the configuration")?;
     Ok(pipeline.tell(&about::config(now, &effective))?)
 }

@@ -62,6 +62,12 @@ impl Enricher {
         }
     }
 
+    /// How many processes are known: at first those that ran before.
+    #[must_use]
+    pub fn processes(&self) -> usize {
+        self.processes.len()
+    }
+
     /// With the configuration's rules of what is recorded.
     #[must_use]
     pub fn with_scope(self, scope: Scope) -> Self {

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 const TICK_NS: u64 = 10_000_000;
 /// Longest file read whole; a mount table of 10,000 mounts fits.
 const FILE_MAX: u64 = 4 << 20;
+/// Threads that are asked for the program of a process whose main thread has ended.
+const THREADS: usize = 64;
 
 /// A process as /proc and the kernel's events can both name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,7 +55,7 @@ impl Procfs {
         let Ok(entries) = fs::read_dir(&self.root) else { return Vec::new() };
         let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         pids.filter_map(|pid| {
-            let exe = self.link(pid, "exe");
+            let exe = self.program(pid);
             Some((ProcessId { pid, ticks: self.start_ticks(pid)? }, exe))
         })
         .collect()
@@ -68,7 +70,7 @@ impl Procfs {
     /// The program of a process; `None` when it has none or is gone.
     #[must_use]
     pub fn exe(&self, process: ProcessId) -> Option<Vec<u8>> {
-        let exe = self.link(process.pid, "exe")?;
+        let exe = self.program(process.pid)?;
         self.is_same(process).then_some(exe)
     }
 
@@ -138,8 +140,17 @@ impl Procfs {
         str::from_utf8(behind.split(|&byte| byte == b' ').nth(19)?).ok()?.trim_end().parse().ok()
     }
 
-    fn link(&self, pid: u32, name: &str) -> Option<Vec<u8>> {
-        let target = fs::read_link(self.root.join(pid.to_string()).join(name)).ok()?;
+    /// The program of a process. A main thread that has ended has none, the others still run it.
+    fn program(&self, pid: u32) -> Option<Vec<u8>> {
+        let process = self.root.join(pid.to_string());
+        Self::link(&process.join("exe")).or_else(|| {
+            let threads = fs::read_dir(process.join("task")).ok()?;
+            threads.flatten().take(THREADS).find_map(|thread| Self::link(&thread.path().join("exe")))
+        })
+    }
+
+    fn link(path: &Path) -> Option<Vec<u8>> {
+        let target = fs::read_link(path).ok()?;
         let target = target.into_os_string().into_vec();
         Some(match target.strip_suffix(b" (deleted)") {
             Some(path) => path.to_vec(),
@@ -207,6 +218,11 @@ pub(crate) mod tests {
         assert_eq!(procfs.exe(ProcessId::new(12, 0)), None);
         let mut all = procfs.processes();
         all.sort();
+        let threads = fake.directory.path().join("10/task/13");
+        fs::create_dir_all(&threads).unwrap();
+        symlink("/usr/bin/vim", threads.join("exe")).unwrap();
+        fs::remove_file(fake.directory.path().join("10/exe")).unwrap();
+        assert_eq!(procfs.exe(process), Some(b"/usr/bin/vim".to_vec()), "its main thread has ended");
         let expected = [(process, Some(b"/usr/bin/vim".to_vec())), (ProcessId { pid: 11, ticks: 501 }, None)];
         assert_eq!(all, expected);
     }

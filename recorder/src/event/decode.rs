@@ -247,11 +247,7 @@ fn with_body<'a>(
 ) -> Result<Event<'a>, DecodeError> {
     event.body = match event.kind {
         Kind::Exec | Kind::ExecFailed => Body::Exec(exec(&mut event, numbers, texts)),
-        Kind::Fork => Body::Fork(Fork {
-            child_pid: numbers.small(0, "child pid")?,
-            child_tid: numbers.small(1, "child tid")?,
-            child_start: numbers.value(2),
-        }),
+        Kind::Fork => Body::Fork(fork(numbers)?),
         Kind::Exit => Body::Exit(exit(numbers)?),
         Kind::FileCreate
         | Kind::FileWrite
@@ -292,12 +288,22 @@ fn with_body<'a>(
         | Kind::Stop
         | Kind::Gap
         | Kind::Config
-        | Kind::Tombstone => {
+        | Kind::Tombstone
+        | Kind::HookDead
+        | Kind::HookBack => {
             // Made in user space; no probe sends them.
             return Err(DecodeError::Value { field: "kind", offset: 4, value: event.kind as u64 });
         }
     };
     Ok(event)
+}
+
+fn fork(numbers: &Numbers) -> Result<Fork, DecodeError> {
+    Ok(Fork {
+        child_pid: numbers.small(0, "child pid")?,
+        child_tid: numbers.small(1, "child tid")?,
+        child_start: numbers.value(2),
+    })
 }
 
 fn exec<'a>(event: &mut Event<'a>, numbers: &Numbers, texts: &Texts<'a>) -> Exec<'a> {

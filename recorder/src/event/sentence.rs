@@ -23,7 +23,15 @@ pub fn sentence(record: &Record<'_>, users: &Users) -> String {
         }
         Some(Kind::Exit) => exit(record, users),
         Some(Kind::Login | Kind::Logout | Kind::AuthOk | Kind::AuthFailed) => return login(record),
-        Some(Kind::Start | Kind::Stop | Kind::Gap | Kind::Config | Kind::Tombstone) => return about(record),
+        Some(
+            Kind::Start
+            | Kind::Stop
+            | Kind::Gap
+            | Kind::Config
+            | Kind::Tombstone
+            | Kind::HookDead
+            | Kind::HookBack,
+        ) => return about(record),
         Some(Kind::Credential) => system::credential(record, users),
         Some(
             kind @ (Kind::SessionId
@@ -123,9 +131,7 @@ fn file(record: &Record<'_>, kind: Kind, users: &Users) -> String {
         Kind::FileTruncate if record.has_flag("open") => (("emptied", "empty"), path),
         Kind::FileTruncate => (("set the length of", "set the length of"), to(&path, &number(record.bytes))),
         Kind::FileDelete => (("deleted", "delete"), path),
-        Kind::FileRename if record.has_flag("exchange") => {
-            (("exchanged", "exchange"), Cow::Owned(format!("{path} and {path_to}")))
-        }
+        Kind::FileRename if record.has_flag("exchange") => (("exchanged", "exchange"), and(&path, &path_to)),
         Kind::FileRename => (("renamed", "rename"), to(&path, &path_to)),
         Kind::FileLink => (("linked", "link"), Cow::Owned(format!("{path} as {path_to}"))),
         Kind::FileSymlink => (("made link", "make link"), Cow::Owned(format!("{path} -> {path_to}"))),
@@ -166,7 +172,9 @@ fn file(record: &Record<'_>, kind: Kind, users: &Users) -> String {
         | Kind::Stop
         | Kind::Gap
         | Kind::Config
-        | Kind::Tombstone => attribute(record, kind, &path, users),
+        | Kind::Tombstone
+        | Kind::HookDead
+        | Kind::HookBack => attribute(record, kind, &path, users),
     };
     let with = record.comm.as_ref().map_or_else(String::new, |comm| format!(" with {}", comm.printable()));
     deed(record, users, verb, &format!("{object}{with}"))
@@ -206,6 +214,10 @@ fn mount<'a>(record: &Record<'_>, path: &str) -> Cow<'a, str> {
     let fstype =
         record.fstype.as_ref().map_or_else(String::new, |fstype| format!(" ({})", fstype.printable()));
     Cow::Owned(format!("{} on {path}{fstype}", shown(record.source.as_ref())))
+}
+
+fn and(path: &str, other: &str) -> Cow<'static, str> {
+    Cow::Owned(format!("{path} and {other}"))
 }
 
 fn to<'a>(path: &str, target: &str) -> Cow<'a, str> {
@@ -269,8 +281,19 @@ fn about(record: &Record<'_>) -> String {
             let why = text("reason").map_or_else(String::new, |reason| format!(" for their {reason}"));
             format!("retention removed {events}{why}{span}")
         }
+        Some(Kind::HookDead) => {
+            let event = text("event").unwrap_or_else(|| "unknown".to_owned());
+            let why = text("why").map_or_else(String::new, |why| format!(": {why}"));
+            format!("{} is dead, events of kind {event} may be missing{why}", hook(&text))
+        }
+        Some(Kind::HookBack) => format!("{} fires again", hook(&text)),
         _ => "the configuration in force".to_owned(),
     }
+}
+
+/// `the hook tp_btf/sched_process_exec`.
+fn hook(text: &impl Fn(&str) -> Option<String>) -> String {
+    format!("the hook {}", text("hook").unwrap_or_else(|| "unknown".to_owned()))
 }
 
 fn shown<'a>(text: Option<&'a Text<'_>>) -> Cow<'a, str> {
@@ -343,8 +366,10 @@ mod tests {
             "recording began",
             "recording stopped",
             "17 events of class files were lost",
+            "the hook unknown is dead, events of kind unknown may be missing",
             "the configuration in force",
             "retention removed no events",
+            "the hook unknown fires again",
         ];
         let sentences: Vec<_> = Kind::ALL.iter().map(|&kind| of(&line(&example(kind)))).collect();
         assert_eq!(sentences, expected);

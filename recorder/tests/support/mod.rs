@@ -1,6 +1,7 @@
 //! A place to run the recorder in: a directory, a daemon, a way to wait, and a clean end.
 
 pub mod compare;
+pub mod inject;
 pub mod ledger;
 pub mod program;
 pub mod record;
@@ -49,6 +50,18 @@ pub struct Daemon {
 impl Daemon {
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its helper that was started with this word.
+    pub fn helper(&self, word: &str) -> u32 {
+        let children = format!("/proc/{0}/task/{0}/children", self.pid());
+        let children = std::fs::read_to_string(children).expect("children");
+        let mut pids = children.split_whitespace().map(|pid| pid.parse::<u32>().expect("pid"));
+        let has_word = |pid: &u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split(|&byte| byte == 0).nth(1) == Some(word.as_bytes())
+        };
+        pids.find(has_word).expect(word)
     }
 
     /// What it wrote to stderr so far.
@@ -136,24 +149,24 @@ impl Sandbox {
 
     /// Starts the daemon; it may end at once when it refuses.
     pub fn spawn(&self) -> Daemon {
-        let mut command = self.command("daemon");
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("daemon");
-        let said = Arc::new(Mutex::new(String::new()));
-        let stderr = child.stderr.take().expect("stderr");
-        let to = Arc::clone(&said);
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let mut to = to.lock().expect("stderr");
-                to.push_str(&line);
-                to.push('\n');
-            }
-        });
-        Daemon { child, said }
+        start(self.command("daemon"))
     }
 
     /// Starts the daemon and waits until it records.
     pub fn record(&self) -> Daemon {
-        let mut daemon = self.spawn();
+        self.wait_until_it_records(self.spawn())
+    }
+
+    /// The same, started by another program, which must become it.
+    pub fn record_by(&self, program: &[&str]) -> Daemon {
+        let daemon = self.command("daemon");
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).arg("--").arg(daemon.get_program()).args(daemon.get_args());
+        command.stdin(Stdio::null());
+        self.wait_until_it_records(start(command))
+    }
+
+    fn wait_until_it_records(&self, mut daemon: Daemon) -> Daemon {
         wait_for("recording", LIMIT, || {
             let said = daemon.said();
             if said.contains("recording store=") {
@@ -188,6 +201,14 @@ impl Sandbox {
         assert!(gaps.is_empty(), "{gaps:#?}");
     }
 
+    /// Nothing is wrong with the store, whatever was lost: another test may have flooded every recorder on this machine.
+    pub fn assert_honest(&self) {
+        let output = self.run("verify", &["--json"]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(matches!(output.status.code(), Some(1 | 5)), "{text}");
+        assert!(!text.contains("tampering"), "{text}");
+    }
+
     /// The verdict of `verify` on a store without anchors: consistent, nothing lost, exit code 5.
     pub fn assert_intact(&self) {
         let output = self.run("verify", &["--json"]);
@@ -203,6 +224,22 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         release(self.path());
     }
+}
+
+/// Starts a daemon whose stderr is kept.
+fn start(mut command: Command) -> Daemon {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("daemon");
+    let said = Arc::new(Mutex::new(String::new()));
+    let stderr = child.stderr.take().expect("stderr");
+    let to = Arc::clone(&said);
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let mut to = to.lock().expect("stderr");
+            to.push_str(&line);
+            to.push('\n');
+        }
+    });
+    Daemon { child, said }
 }
 
 /// Takes `+a` and `+i` off everything below a directory, so that it can be removed.

@@ -10,8 +10,8 @@ mod shared;
 mod tests;
 
 pub use protocol::{
-    ClassStatus, DEFAULT_STORE, Durable, Probe, ProbeState, Queue, Request, Retention, Status, Verb,
-    Watermark, socket_path, state_directory,
+    CanaryStatus, ClassStatus, DEFAULT_STORE, Durable, Probe, ProbeState, Queue, Request, Retention, Status,
+    Verb, Watermark, socket_path, state_directory,
 };
 pub use server::{ControlError, MAX_CLIENTS, MAX_REQUEST, Server};
 pub use shared::{FrameStored, Shared};

@@ -59,6 +59,18 @@ pub struct Status {
     /// What is removed, and what never.
     #[serde(default)]
     pub retention: Retention,
+    /// What proves that hooks fire.
+    #[serde(default)]
+    pub canary: CanaryStatus,
+}
+
+/// The canary, which makes every hook fire once in a while.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CanaryStatus {
+    /// How often; null when the configuration has it off.
+    pub every: Option<String>,
+    /// When it last did.
+    pub last: Option<String>,
 }
 
 /// The retention in force, as configured; null for no limit.
@@ -123,6 +135,8 @@ pub enum ProbeState {
     Replaced,
     /// It is not there; `why` tells the reason.
     Missing,
+    /// It was put in place, and does not fire; `why` tells what is known.
+    Dead,
 }
 
 /// One hook and the events that it gives.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use recorder_common::class::Class;
 
 use super::super::backlog::{self, Backlog};
-use super::protocol::{ClassStatus, Durable, Probe, Queue, Retention, Status};
+use super::protocol::{CanaryStatus, ClassStatus, Durable, Probe, ProbeState, Queue, Retention, Status};
 
 /// A frame that has just become durable.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,7 @@ pub struct Shared {
     probes: Mutex<Vec<Probe>>,
     failure: Mutex<Option<String>>,
     retention: Mutex<Retention>,
+    canary: Mutex<CanaryStatus>,
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +79,7 @@ impl Shared {
             probes: Mutex::default(),
             failure: Mutex::default(),
             retention: Mutex::default(),
+            canary: Mutex::default(),
         })
     }
 
@@ -125,6 +127,24 @@ impl Shared {
         *lock(&self.probes) = probes;
     }
 
+    /// The hook of this name fires, or does not and why.
+    pub fn set_hook(&self, name: &str, dead: Option<&str>) {
+        for probe in lock(&self.probes).iter_mut().filter(|probe| probe.hook == name) {
+            probe.state = if dead.is_some() { ProbeState::Dead } else { ProbeState::Attached };
+            probe.why = dead.map(ToOwned::to_owned);
+        }
+    }
+
+    /// How often the canary makes hooks fire.
+    pub fn set_canary_every(&self, every: &str) {
+        lock(&self.canary).every = Some(every.to_owned());
+    }
+
+    /// The canary's last round ended at `now`, `CLOCK_REALTIME` in ns.
+    pub fn set_canary(&self, now: i64) {
+        lock(&self.canary).last = time_text(now);
+    }
+
     /// Replaces what is told about retention.
     pub fn set_retention(&self, retention: Retention) {
         *lock(&self.retention) = retention;
@@ -164,6 +184,7 @@ impl Shared {
             queues: vec![frames],
             probes: lock(&self.probes).clone(),
             retention: lock(&self.retention).clone(),
+            canary: lock(&self.canary).clone(),
         }
     }
 

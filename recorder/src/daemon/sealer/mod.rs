@@ -52,6 +52,14 @@ pub enum SealerError {
     },
 }
 
+impl SealerError {
+    /// Whether it ended as it should: because the store, which failed, had let go of it.
+    #[must_use]
+    pub fn is_in_order(&self) -> bool {
+        matches!(self, Self::Ended { status, .. } if status.success())
+    }
+}
+
 /// The running helper; it ends when its [`Sealer`] is dropped.
 #[derive(Debug)]
 pub struct Process(Child);

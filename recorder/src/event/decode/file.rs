@@ -82,7 +82,9 @@ fn set_numbers(file: &mut File<'_>, event: &mut Event<'_>, numbers: &Numbers) {
         | Kind::Stop
         | Kind::Gap
         | Kind::Config
-        | Kind::Tombstone => {}
+        | Kind::Tombstone
+        | Kind::HookDead
+        | Kind::HookBack => {}
     }
 }
 

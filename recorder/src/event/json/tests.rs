@@ -30,7 +30,13 @@ pub(crate) fn example(kind: Kind) -> Event<'static> {
         Kind::Reboot => event.flags = flag::ATTEMPT,
         Kind::FileCreate => event.flags = flag::OPEN,
         Kind::FileWrite => event.flags = flag::CLOSE,
-        Kind::Start | Kind::Stop | Kind::Gap | Kind::Config | Kind::Tombstone => event.task = None,
+        Kind::Start
+        | Kind::Stop
+        | Kind::Gap
+        | Kind::Config
+        | Kind::Tombstone
+        | Kind::HookDead
+        | Kind::HookBack => event.task = None,
         _ => {}
     }
     event
@@ -72,7 +78,13 @@ fn body(kind: Kind) -> Body<'static> {
             pam_result: if kind == Kind::AuthFailed { 7 } else { 0 },
             from: "pam",
         }),
-        Kind::Start | Kind::Stop | Kind::Gap | Kind::Config | Kind::Tombstone => Body::Recorder(vec![
+        Kind::Start
+        | Kind::Stop
+        | Kind::Gap
+        | Kind::Config
+        | Kind::Tombstone
+        | Kind::HookDead
+        | Kind::HookBack => Body::Recorder(vec![
             ("class", Value::Text("files".to_owned())),
             ("count", Value::Number(17)),
             ("names", Value::List(vec!["a".to_owned(), "b".to_owned()])),
