@@ -24,6 +24,9 @@ pub const DEFAULT_FILE: &str = "/etc/recorder/recorder.toml";
 /// Most ranges that are held; each removal tells all of them.
 const MAX_HOLDS: usize = 64;
 
+/// Most environment variables that are recorded.
+const MAX_NAMES: usize = 64;
+
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -68,6 +71,8 @@ pub struct Store {
 pub struct Capture {
     /// Paths whose changes are not recorded; `*` stops at `/`, `**` does not.
     pub exclude: Vec<String>,
+    /// Names of environment variables that are recorded with each exec.
+    pub env: Vec<String>,
     /// Ring for execs, logins and the like.
     pub ring_critical: Size,
     /// Ring for file changes.
@@ -196,6 +201,7 @@ impl Default for Capture {
     fn default() -> Self {
         Self {
             exclude: Vec::new(),
+            env: Vec::new(),
             ring_critical: Size::mebibytes(4),
             ring_files: Size::mebibytes(16),
             family: Family::Auto,
@@ -299,6 +305,7 @@ impl Config {
         for pattern in &capture.exclude {
             glob(pattern).map_err(|error| ("capture.exclude", error.to_string()))?;
         }
+        capture.judge_env()?;
         Patterns::compile(&redact.patterns).map_err(|error| ("redact.patterns", error.to_string()))?;
         anchor.judge(store)
     }
@@ -380,6 +387,16 @@ impl Store {
 }
 
 impl Capture {
+    fn judge_env(&self) -> Result<(), (&'static str, String)> {
+        if self.env.len() > MAX_NAMES {
+            return Err(("capture.env", format!("more than {MAX_NAMES} names")));
+        }
+        match self.env.iter().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+            Some(name) => Err(("capture.env", format!("`{name}` is not the name of a variable"))),
+            None => Ok(()),
+        }
+    }
+
     /// The `exclude` patterns, compiled. [`Config::load`] has checked them.
     pub fn exclude_globs(&self) -> Result<Vec<Glob>, globset::Error> {
         self.exclude.iter().map(|pattern| glob(pattern)).collect()

@@ -95,7 +95,8 @@ fn ratios(without: fn(&str) -> bool, loops: &[(&str, &dyn Fn())]) -> Vec<f64> {
         loops.iter().map(|(_, call)| median((0..ROUNDS).map(|_| seconds(call)).collect())).collect()
     };
     let before = measure();
-    let capture = Capture::start_with(SIZES, Choice { family: family(), without }).unwrap();
+    let capture =
+        Capture::start_with(SIZES, Choice { family: family(), without, ..Choice::default() }).unwrap();
     let with = measure();
     drop(capture);
     let after = measure();

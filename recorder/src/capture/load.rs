@@ -9,7 +9,7 @@ use aya::programs::{Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use recorder_common::class::Class;
 use recorder_common::kind::Kind;
-use recorder_common::sample::Counters;
+use recorder_common::sample::{Counters, Settings};
 
 use super::attached::{Attached, Link};
 use super::canary::{Canary, Library};
@@ -60,11 +60,13 @@ pub struct Choice {
     /// Hooks, as people write them, that the kernel shall be thought to lack: what becomes of their kinds is seen without
     /// such a kernel.
     pub without: fn(&str) -> bool,
+    /// Each exec brings along the environment that the program was given; choosing from it is left to whoever asked.
+    pub environment: bool,
 }
 
 impl Default for Choice {
     fn default() -> Self {
-        Self { family: Family::Auto, without: |_| false }
+        Self { family: Family::Auto, without: |_| false, environment: false }
     }
 }
 
@@ -97,9 +99,11 @@ impl Capture {
         needs::check()?;
         let resolved = offsets::resolve(Path::new(offsets::VMLINUX))?;
         let table = syscalls::table();
+        let settings = Settings { recorder: std::process::id(), environment: choice.environment.into() };
         let mut ebpf = EbpfLoader::new()
             .override_global("OFFSETS", &resolved.offsets, true)
             .override_global("SPECS", table.as_slice(), true)
+            .override_global("SETTINGS", &settings, true)
             .map_max_entries("CRITICAL", sizes.critical)
             .map_max_entries("FILES", sizes.files)
             .load(OBJECT)
@@ -111,6 +115,7 @@ impl Capture {
         // Once the daemon has written what it has to.
         freeze(&ebpf)?;
         rows.extend(resolved.absent.iter().map(|field| ProbeRow::absent_field(field)));
+        show_own_root();
         give_back_memory();
         Ok(Self { _attached: attached, ebpf, rows, hooks, library })
     }
@@ -181,6 +186,14 @@ impl Capture {
     fn take(&mut self, name: &'static str) -> Result<Map, CaptureError> {
         let absent = || CaptureError::Map { name, why: "is not there".to_owned() };
         self.ebpf.take_map(name).ok_or_else(absent)
+    }
+}
+
+/// Lets the probes see a thread begin here, by which they learn the recorder's root directory: no system call tells what
+/// the kernel calls it.
+fn show_own_root() {
+    if std::thread::Builder::new().spawn(|| ()).map(std::thread::JoinHandle::join).is_err() {
+        tracing::warn!("no thread could be started: root directories of containers are not told");
     }
 }
 

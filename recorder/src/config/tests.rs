@@ -70,7 +70,7 @@ fn later_files_win_and_each_value_knows_its_line() {
     let show = config.settings(&origins);
     let age = show.iter().find(|setting| setting.key == "store.segment_age").unwrap();
     assert_eq!(age.value, "\"10m\"");
-    assert_eq!(show.len(), 23);
+    assert_eq!(show.len(), 24);
 }
 
 #[test]
@@ -129,6 +129,7 @@ fn wrong_values_are_named_with_line_and_key() {
         ),
         ("[capture]\nexclude = [\"/a/[\"]", "recorder.toml:2: `capture.exclude`: "),
         ("[capture]\nexclude = \"/a\"", "recorder.toml:2: `capture.exclude`: "),
+        ("[capture]\nenv = [\"A=b\"]", "recorder.toml:2: `capture.env`: `A=b` is not the name of a variable"),
         (
             "[redact]\nenabled = true\npatterns = [\n  \"--pin (?P<secret>[0-9]+)\",\n  \"(?P<secret>\",\n]",
             "recorder.toml:3: `redact.patterns`: pattern 2, `(?P<secret>`: unclosed group",

@@ -75,7 +75,7 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     privileges::drop_after_attach().context("dropping capabilities")?;
     let sink = Sink::start(writer, Arc::clone(&shared), wall_ns).context("starting the writing thread")?;
     let scope = Scope::new(config.capture.exclude_globs()?).context("capture.exclude")?;
-    let enricher = Enricher::new(Path::new("/proc")).with_scope(scope).guarding(
+    let enricher = Enricher::new(Path::new("/proc")).with_scope(scope).keeping(&config.capture.env).guarding(
         &config.store.dir,
         &config.store.state_dir,
         helper.as_ref().map(Process::pid),
@@ -250,7 +250,7 @@ fn choice(config: &Config) -> Choice {
     if family == Family::Syscall {
         tracing::warn!("capture.family is \"syscall\": what 32-bit programs change is not recorded");
     }
-    Choice { family, ..Choice::default() }
+    Choice { family, environment: !config.capture.env.is_empty(), ..Choice::default() }
 }
 
 fn tell_recovery(store: &Path, recovery: &Recovery) {
