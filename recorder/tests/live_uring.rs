@@ -34,6 +34,10 @@ fn told_by_object(entry: &mut Entry) {
     if expect.must.iter().any(|flag| flag == "io_uring") {
         entry.tid = 0;
     }
+    // A file is summed up once its last holder lets go, which may be a thread of the kernel's after the completion.
+    if entry.call.starts_with("close") {
+        entry.t1 = u64::MAX;
+    }
     let is_unconfirmed = |flag: &mut String| flag == "unconfirmed";
     expect.may.extend(expect.must.extract_if(.., is_unconfirmed));
     let is_begun = entry.result != "ECANCELED" && !(entry.call == "openat:quiet" && entry.result == "ok");
