@@ -34,6 +34,8 @@ pub struct Config {
     pub capture: Capture,
     /// What is blanked in it.
     pub redact: Redact,
+    /// Where its checkpoints are cosigned.
+    pub anchor: Anchor,
 }
 
 /// Section `[store]`.
@@ -114,6 +116,20 @@ pub struct Redact {
     pub patterns: Vec<String>,
 }
 
+/// Section `[anchor]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Anchor {
+    /// File with the witnesses and how many are enough (C2SP tlog-policy); empty for no anchors.
+    pub policy: PathBuf,
+    /// Folder of the cosigned checkpoints. Follows `store.dir` (plus `.ship`) when only that is set.
+    pub receipts: PathBuf,
+    /// Certificate authorities to trust instead of those of the web; empty for those.
+    pub ca_file: PathBuf,
+    /// How long a witness may take to answer.
+    pub timeout: Period,
+}
+
 /// What happens when evidence is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", rename_all = "lowercase")]
@@ -191,6 +207,17 @@ impl Default for Capture {
     }
 }
 
+impl Default for Anchor {
+    fn default() -> Self {
+        Self {
+            policy: PathBuf::new(),
+            receipts: "/var/lib/recorder-ship".into(),
+            ca_file: PathBuf::new(),
+            timeout: Period::seconds(10),
+        }
+    }
+}
+
 impl Default for Redact {
     fn default() -> Self {
         Self { enabled: true, builtin: true, patterns: Vec::new() }
@@ -205,6 +232,9 @@ impl Config {
         if !origins.is_default("store.dir") && origins.is_default("store.state_dir") {
             config.store.state_dir = state_directory(&config.store.dir);
         }
+        if !origins.is_default("store.dir") && origins.is_default("anchor.receipts") {
+            config.anchor.receipts = receipts_directory(&config.store.dir);
+        }
         if let Err((key, message)) = config.judge() {
             return Err(origins.blame(key, message));
         }
@@ -217,6 +247,7 @@ impl Config {
         if store != self.store.dir {
             self.store.dir = store.to_owned();
             self.store.state_dir = state_directory(store);
+            self.anchor.receipts = receipts_directory(store);
         }
         self
     }
@@ -229,7 +260,7 @@ impl Config {
 
     /// The rules that go beyond a value's own form. The error is the key and what is wrong.
     fn judge(&self) -> Result<(), (&'static str, String)> {
-        let Self { store, capture, redact } = self;
+        let Self { store, capture, redact, anchor } = self;
         for (key, dir) in [("store.dir", &store.dir), ("store.state_dir", &store.state_dir)] {
             if !dir.is_absolute() {
                 return Err((key, format!("`{}` is not an absolute path", dir.display())));
@@ -269,8 +300,45 @@ impl Config {
             glob(pattern).map_err(|error| ("capture.exclude", error.to_string()))?;
         }
         Patterns::compile(&redact.patterns).map_err(|error| ("redact.patterns", error.to_string()))?;
+        anchor.judge(store)
+    }
+}
+
+impl Anchor {
+    /// The path, where one is set.
+    #[must_use]
+    pub fn set(path: &Path) -> Option<&Path> {
+        Some(path).filter(|path| !path.as_os_str().is_empty())
+    }
+
+    fn judge(&self, store: &Store) -> Result<(), (&'static str, String)> {
+        for (key, path) in [
+            ("anchor.policy", &self.policy),
+            ("anchor.receipts", &self.receipts),
+            ("anchor.ca_file", &self.ca_file),
+        ] {
+            if Self::set(path).is_some_and(|path| !path.is_absolute()) {
+                return Err((key, format!("`{}` is not an absolute path", path.display())));
+            }
+        }
+        if self.receipts.as_os_str().is_empty() || self.receipts.starts_with(&store.dir) {
+            return Err((
+                "anchor.receipts",
+                "must be a folder outside store.dir, which only the recorder writes".into(),
+            ));
+        }
+        if self.timeout < Period::seconds(1) || self.timeout > Period::minutes(5) {
+            return Err(("anchor.timeout", format!("{} is not between 1s and 5m", self.timeout)));
+        }
         Ok(())
     }
+}
+
+/// Where receipts are of a store that is not at the usual place.
+fn receipts_directory(store: &Path) -> PathBuf {
+    let mut beside = store.as_os_str().to_owned();
+    beside.push(".ship");
+    PathBuf::from(beside)
 }
 
 impl Store {

@@ -26,6 +26,8 @@ pub enum Bench {
     Latency(latency::Args),
     /// What the index of a segment costs, and how fast queries are with and without it
     Query(library::Args),
+    /// CPU and memory to put 10,000 sessions together
+    Session(library::Args),
 }
 
 /// Runs one measurement.
@@ -38,5 +40,6 @@ pub fn run(bench: &Bench) -> Result<()> {
         Bench::Rate(args) => rate::run(args),
         Bench::Latency(args) => latency::run(args),
         Bench::Query(args) => args.run("query"),
+        Bench::Session(args) => args.run("session"),
     }
 }

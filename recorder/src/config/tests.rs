@@ -70,7 +70,7 @@ fn later_files_win_and_each_value_knows_its_line() {
     let show = config.settings(&origins);
     let age = show.iter().find(|setting| setting.key == "store.segment_age").unwrap();
     assert_eq!(age.value, "\"10m\"");
-    assert_eq!(show.len(), 19);
+    assert_eq!(show.len(), 23);
 }
 
 #[test]
