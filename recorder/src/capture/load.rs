@@ -298,9 +298,14 @@ fn attach_all(
     Ok((rows, in_place))
 }
 
+/// Kinds of which io_uring makes changes past the functions that the object family hooks: attributes are set without
+/// `path_setxattr`, sockets are bound without the system call.
+const PAST_OBJECTS: [Kind; 2] = [Kind::AttrXattr, Kind::NodeCreate];
+
 /// Lets the probes of io_uring know what the object family tells already.
 fn tell_kinds(ebpf: &mut Ebpf, kinds: &[Kind]) -> Result<(), MapError> {
-    let bits = kinds.iter().fold(0_u64, |bits, kind| bits | 1_u64.checked_shl(*kind as u32).unwrap_or(0));
+    let told = kinds.iter().filter(|kind| !PAST_OBJECTS.contains(kind));
+    let bits = told.fold(0_u64, |bits, kind| bits | 1_u64.checked_shl(*kind as u32).unwrap_or(0));
     let Some(map) = ebpf.map_mut("OBJECT_KINDS") else { return Ok(()) };
     Array::try_from(map)?.set(0, bits, 0)
 }

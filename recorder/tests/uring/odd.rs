@@ -4,8 +4,7 @@ use io_uring::types::Fd;
 use io_uring::{IoUring, opcode, squeue};
 
 use super::names::{ask, mkdir};
-use super::{Mode, Ring, asked, make_directory, named};
-use crate::support::ledger::Expect;
+use super::{Mode, Ring, make_directory, named};
 use crate::workload::Run;
 use crate::workload::raw;
 use crate::workload::site::{AT_FDCWD, Place, join};
@@ -149,7 +148,7 @@ fn many_at_once(run: &mut Run, dir: &[u8]) {
     }
     let times = (t0, raw::now());
     for place in &places {
-        let expect = asked(Expect::new("dir_create")).path(&place.real).must(&["from_argument"]);
-        run.note("mkdirat:many", times, &Ok(0), Some(expect.may(&["unconfirmed"])));
+        let expect = named("dir_create", place).may(&["unconfirmed"]);
+        run.note("mkdirat:many", times, &Ok(0), Some(expect));
     }
 }

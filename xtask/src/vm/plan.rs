@@ -24,9 +24,9 @@ const fn test(name: &'static str) -> Test {
     Test { name, limit: 300, filter: "", by_family: false, since: 0 }
 }
 
-/// What `cargo xtask test` runs, under the object family.
-const STAGE: [&str; 6] =
-    ["live_probe", "live_smoke", "live_cost", "live_kernel", "live_families", "live_uring"];
+/// What `cargo xtask test` runs under the object family, and under system calls alone.
+const STAGE: [&str; 5] = ["live_probe", "live_smoke", "live_cost", "live_kernel", "live_truth"];
+const STAGE_BY_SYSCALL: [&str; 1] = ["live_uring"];
 
 const TESTS: [Test; 8] = [
     // First, because it tells which families of hooks are in force.
@@ -122,7 +122,9 @@ impl Step {
 
 /// The steps of `cargo xtask test`.
 pub fn stage() -> Vec<Step> {
-    steps(&STAGE.map(str::to_owned), Family::Object, &[])
+    let mut steps = steps(&STAGE.map(str::to_owned), Family::Object, &[]);
+    steps.extend(self::steps(&STAGE_BY_SYSCALL.map(str::to_owned), Family::Syscall, &[]));
+    steps
 }
 
 /// The steps for the chosen tests, all of the table when none is chosen; `args` go to each test program.
