@@ -1,4 +1,6 @@
 //! Configuration as a person writes it, right and wrong.
+use std::path::PathBuf;
+
 use super::*;
 use std::fs;
 use tempfile::TempDir;
