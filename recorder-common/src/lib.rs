@@ -22,4 +22,6 @@ mod plain {
     unsafe impl aya::Pod for crate::syscall::Spec {}
     // SAFETY: as above.
     unsafe impl aya::Pod for crate::sample::Counters {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for crate::sample::Settings {}
 }

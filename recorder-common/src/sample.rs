@@ -67,8 +67,8 @@ pub struct TaskId {
     pub mntns: u32,
     /// Inode number of the pid namespace.
     pub pidns: u32,
-    /// Keeps the size a multiple of 8; 0.
-    pub reserved: u32,
+    /// Root directory: 0 when it is the recorder's own, else a number that no other directory has while it lives.
+    pub root: u32,
     /// Command name, NUL-padded.
     pub comm: [u8; COMM_LEN],
 }
@@ -83,6 +83,16 @@ pub struct Creds {
     pub permitted: u64,
     /// Effective capabilities.
     pub effective: u64,
+}
+
+/// What the daemon tells the probes at load, frozen like the offsets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Settings {
+    /// Process id of the recorder, whose root directory is the host's.
+    pub recorder: u32,
+    /// Not 0: the environment of a program comes with its exec.
+    pub environment: u32,
 }
 
 /// What one CPU did in one class: the value of the `COUNTERS` map.
@@ -196,9 +206,11 @@ pub mod flag {
     pub const COMPAT: u64 = 1 << 26;
     /// renameat2 left a whiteout in the old place.
     pub const WHITEOUT: u64 = 1 << 27;
+    /// Content was taken over from another file by sharing its blocks (`FICLONE`, `FICLONERANGE`).
+    pub const REFLINK: u64 = 1 << 28;
 
     /// Every flag with its word in the `flags` field, in output order.
-    pub const WORDS: [(u64, &str); 24] = [
+    pub const WORDS: [(u64, &str); 25] = [
         (CUT, "cut"),
         (UNRESOLVED, "unresolved"),
         (DELETED, "deleted"),
@@ -223,6 +235,7 @@ pub mod flag {
         (COMMAND, "command"),
         (COMPAT, "compat"),
         (WHITEOUT, "whiteout"),
+        (REFLINK, "reflink"),
     ];
 }
 

@@ -55,6 +55,10 @@ pub enum Tag {
     Label = 22,
     /// Parameters of a module, command line of a kernel.
     Params = 23,
+    /// Environment, each `NAME=VALUE` ended by NUL.
+    Environment = 24,
+    /// Walked root directory of the task, when it is another than the recorder's.
+    Root = 25,
 }
 
 impl TryFrom<u8> for Tag {
@@ -85,6 +89,8 @@ impl TryFrom<u8> for Tag {
             21 => Self::Groups,
             22 => Self::Label,
             23 => Self::Params,
+            24 => Self::Environment,
+            25 => Self::Root,
             other => return Err(other),
         })
     }

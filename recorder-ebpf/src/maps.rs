@@ -5,7 +5,7 @@ use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use recorder_common::class::Class;
 use recorder_common::hook;
 use recorder_common::offsets::Offsets;
-use recorder_common::sample::{Counters, Creds, TaskId};
+use recorder_common::sample::{Counters, Creds, Settings, TaskId};
 use recorder_common::syscall::{SYSCALLS, Spec, UNHOOKED};
 
 /// exec, fork, exit, logins, mounts, credentials, the kernel itself. The daemon sets the real sizes at load.
@@ -23,6 +23,9 @@ pub static SCRATCH: PerCpuArray<[u8; 32 * 1024]> = PerCpuArray::with_max_entries
 /// Which scratch spaces of this CPU are in use.
 #[map]
 pub static BUSY: PerCpuArray<[u64; SLOTS as usize]> = PerCpuArray::with_max_entries(1, 0);
+/// Directory entry of the recorder's own root, which is the host's; 0 until it is known.
+#[map]
+pub static OWN_ROOT: Array<u64> = Array::with_max_entries(1, 0);
 /// How often each hook ran, by `recorder_common::hook`.
 #[map]
 pub static RUNS: PerCpuArray<u64> = PerCpuArray::with_max_entries(hook::RUNS, 0);
@@ -86,6 +89,10 @@ pub static OFFSETS: Offsets = Offsets::from_array([0; Offsets::COUNT]);
 /// How to read each system call, by number; overridden and frozen like the offsets.
 #[unsafe(no_mangle)]
 pub static SPECS: [Spec; SYSCALLS] = [UNHOOKED; SYSCALLS];
+
+/// What the daemon tells; overridden and frozen like the offsets.
+#[unsafe(no_mangle)]
+pub static SETTINGS: Settings = Settings { recorder: 0, environment: 0 };
 
 /// What was written through one open file since its first write.
 #[repr(C)]

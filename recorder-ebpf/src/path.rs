@@ -44,7 +44,7 @@ struct Context {
 pub fn walk(area: *mut u8, address: u64) {
     let (mount, dentry) = (kernel(address, &OFFSETS.path_mnt), kernel(address, &OFFSETS.path_dentry));
     walk_entry(area, mount, dentry, 0);
-    if dentry != 0 && is_unhashed(dentry) {
+    if dentry != 0 && is_removed(dentry) {
         state_of(area).walk.flags |= TEXT_DELETED as u64;
     }
 }
@@ -92,15 +92,24 @@ fn begin_with(area: *mut u8, leaf: u64) {
     }
 }
 
-/// `d_unlinked`: not in the hash, and not a root.
+/// `d_unlinked`: not in the hash, and not a root. An entry of a case-insensitive directory may not be in the hash from the
+/// beginning: there only the file itself tells.
 #[inline(always)]
-fn is_unhashed(dentry: u64) -> bool {
+fn is_removed(dentry: u64) -> bool {
+    /// `S_CASEFOLD`.
+    const CASEFOLD: u32 = 1 << 15;
     if !has(&OFFSETS.hash_pprev) {
         return false;
     }
     let pprev: u64 = kernel(dentry.wrapping_add(offset(&OFFSETS.dentry_hash)), &OFFSETS.hash_pprev);
     let parent: u64 = kernel(dentry, &OFFSETS.dentry_parent);
-    pprev == 0 && parent != dentry
+    if pprev != 0 || parent == dentry {
+        return false;
+    }
+    let directory: u64 = kernel(parent, &OFFSETS.dentry_inode);
+    let inode: u64 = kernel(dentry, &OFFSETS.dentry_inode);
+    kernel::<u32>(directory, &OFFSETS.inode_flags) & CASEFOLD == 0
+        || kernel::<u32>(inode, &OFFSETS.inode_nlink) == 0
 }
 
 /// One step upwards; 1 ends the walk.

@@ -4,7 +4,7 @@ use aya_ebpf::helpers::generated::{bpf_get_current_cgroup_id, bpf_get_current_ta
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid};
 use recorder_common::sample::{COMM_LEN, TaskId};
 
-use crate::maps::OFFSETS;
+use crate::maps::{OFFSETS, OWN_ROOT, SETTINGS};
 use crate::read::{has, kernel, kernel_at, offset, typed, typed_inside};
 
 /// A thread of the kernel's in a process, for io_uring (`include/linux/sched.h`).
@@ -54,7 +54,7 @@ pub fn identity(task: u64, id: &mut TaskId) {
     id.session = audit(task, &OFFSETS.task_sessionid);
     id.mntns = mount_namespace(task);
     id.pidns = pid_namespace(task);
-    id.reserved = 0;
+    id.root = root_of(task);
     id.comm = if typed::<u32>(task, &OFFSETS.task_flags) & PF_IO_WORKER != 0 {
         kernel(leader, &OFFSETS.task_comm)
     } else {
@@ -69,6 +69,35 @@ pub fn set_ids(cred: u64, id: &mut TaskId) {
     id.euid = kernel(cred, &OFFSETS.cred_euid);
     id.gid = kernel(cred, &OFFSETS.cred_gid);
     id.egid = kernel(cred, &OFFSETS.cred_egid);
+}
+
+/// The root directory of the current task, which `task` must be: 0 when it is the recorder's own, else by its address.
+#[inline(always)]
+fn root_of(task: u64) -> u32 {
+    let Some(own) = OWN_ROOT.get(0) else { return 0 };
+    let root = root_entry(task);
+    // Entries are 64 bytes and more, and lie in one region of the kernel's memory.
+    if *own == 0 || root == 0 || root == *own { 0 } else { (root >> 6) as u32 }
+}
+
+/// Directory entry of the current task's root.
+#[inline(always)]
+fn root_entry(task: u64) -> u64 {
+    let fs: u64 = kernel(task, &OFFSETS.task_fs);
+    kernel(fs.wrapping_add(offset(&OFFSETS.fs_root)), &OFFSETS.path_dentry)
+}
+
+/// Remembers the root of the recorder, when the current task is one of its threads. Whatever mounts it was given, the
+/// directory is the host's.
+#[inline(always)]
+pub fn note_own_root() {
+    if tgid() as u64 != offset(&SETTINGS.recorder) {
+        return;
+    }
+    if let Some(own) = OWN_ROOT.get_ptr_mut(0) {
+        // SAFETY: a map value; a plain store of one word.
+        unsafe { *own = root_entry(current()) };
+    }
 }
 
 /// An audit id; unset where the kernel is built without audit.

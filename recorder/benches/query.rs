@@ -73,7 +73,29 @@ fn main() -> Result<()> {
         writeln!(out)?;
         out.flush()?;
     }
+    let middle = u32::try_from(events / 2 / EVENTS_OF_A_COMMAND).unwrap_or(u32::MAX);
+    let session = (FIRST_SESSION + middle / COMMANDS_OF_A_SESSION).to_string();
+    let path = format!("/home/alice/project/{}", object(middle).0);
+    for (name, words) in [
+        ("session, as a story", vec!["session", &session]),
+        ("blame", vec!["blame", &path, "-n", "5"]),
+        ("list of sessions", vec!["session"]),
+    ] {
+        let spent = run(&store, &words)?;
+        writeln!(out, "{name:<30}{:>22.1}", spent.as_secs_f64() * 1e3)?;
+    }
     Ok(())
+}
+
+/// Runs another verb; its time.
+fn run(store: &Path, words: &[&str]) -> Result<Duration> {
+    let mut verb = Command::new(env!("CARGO_BIN_EXE_recorder"));
+    let started = Instant::now();
+    let output =
+        verb.args(words).arg("--store").arg(store).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = output.context("running the verb")?;
+    ensure!(matches!(output.status.code(), Some(0 | 1)), "{words:?} failed: {}", output.status);
+    Ok(started.elapsed())
 }
 
 /// Queries about the middle of the log.

@@ -27,6 +27,8 @@ impl From<Exit> for ExitCode {
 pub const TABLE: &[(&str, u8, &str)] = &[
     ("query follow show", 0, "found"),
     ("query follow show", 1, "nothing found"),
+    ("session tree blame", 0, "found"),
+    ("session tree blame", 1, "nothing found"),
     ("prove", 0, "written"),
     ("prove", 1, "no such event, or no checkpoint covers it yet"),
     ("status", 0, "recording"),
@@ -35,6 +37,8 @@ pub const TABLE: &[(&str, u8, &str)] = &[
     ("config check", 1, "the configuration is not valid"),
     ("redaction check", 0, "this is the secret"),
     ("redaction check", 1, "it is not, or nothing was redacted"),
+    ("ship --once", 0, "the newest checkpoint is anchored"),
+    ("ship --once", 1, "too few witnesses cosigned it, or there is none yet"),
     ("verify", 0, "VERIFIED to a fresh, anchored head"),
     ("verify", 1, "VERIFIED WITH WARNINGS"),
     ("verify", 2, "TAMPERED"),
@@ -48,6 +52,6 @@ pub const TABLE: &[(&str, u8, &str)] = &[
 /// The table as text for `--help`.
 #[must_use]
 pub fn help() -> String {
-    let rows = TABLE.iter().map(|(verbs, code, meaning)| format!("  {code:>2}  {verbs:<17}  {meaning}\n"));
+    let rows = TABLE.iter().map(|(verbs, code, meaning)| format!("  {code:>2}  {verbs:<18}  {meaning}\n"));
     format!("Exit codes:\n{}", rows.collect::<String>().trim_end_matches('\n'))
 }

@@ -611,6 +611,6 @@ fn help_lists_the_exit_codes() {
     let help = Sandbox::empty().run(&["--help"]);
     assert_eq!(help.code, 0);
     for (verbs, code, meaning) in recorder::exit::TABLE {
-        assert!(help.out.contains(&format!("{code:>2}  {verbs:<17}  {meaning}")), "{verbs} {code}");
+        assert!(help.out.contains(&format!("{code:>2}  {verbs:<18}  {meaning}")), "{verbs} {code}");
     }
 }

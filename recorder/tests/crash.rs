@@ -7,6 +7,7 @@ mod scratch;
 use std::path::Path;
 use std::sync::Arc;
 
+use recorder::config::Family;
 use recorder::daemon::about::{Beginning, start};
 use recorder::daemon::control::Shared;
 use recorder::daemon::frame::Frame;
@@ -128,6 +129,7 @@ fn why_a_disk_failed_is_in_the_next_start() {
         running: 0,
         failure: LastFailure::of(&scratch.store()).recall(),
         memory_locked: true,
+        family: Family::Auto,
     };
     let Body::Recorder(values) = start(0, &beginning, &recovery, &[]).body else { unreachable!() };
     let (_, failure) = values.iter().find(|(key, _)| *key == "failure").unwrap();

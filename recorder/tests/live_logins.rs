@@ -10,165 +10,20 @@
     reason = "test code, of which each test uses a part"
 )]
 
+mod logins;
 mod support;
 
-use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use logins::{PASSWORD, Service, Sshd, User, has, must, run, write};
 use support::record::{Record, started_by};
 use support::{LIMIT, Sandbox, wait_for};
 
-const PASSWORD: &str = "Right-horse-9";
 const NOBODY: &str = "nosuchuser";
 /// A job starts at the next full minute.
 const CRON_LIMIT: Duration = Duration::from_secs(70);
-
-/// Whether these programs are there; says loudly what is not tested when one is not.
-fn has(what: &str, programs: &[&str]) -> bool {
-    let is_there = |program: &&str| {
-        let search = "PATH=$PATH:/usr/sbin:/sbin; command -v \"$1\"";
-        run("sh", &["-c", search, "sh", program], "").status.success()
-    };
-    let missing: Vec<_> = programs.iter().filter(|program| !is_there(program)).collect();
-    if !missing.is_empty() {
-        eprintln!("SKIPPED: {what} is NOT TESTED: not installed: {missing:?}");
-    }
-    missing.is_empty()
-}
-
-/// Runs a command to its end with these lines as its input.
-fn run(program: &str, arguments: &[&str], input: &str) -> Output {
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("{program}: {error}"));
-    let _ = child.stdin.take().expect("stdin").write_all(input.as_bytes());
-    child.wait_with_output().expect("wait")
-}
-
-fn must(program: &str, arguments: &[&str], input: &str) {
-    let output = run(program, arguments, input);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {}: {said}", output.status);
-}
-
-fn write(path: &Path, text: &str, mode: u32) {
-    std::fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
-    std::fs::set_permissions(path, mode).expect("mode");
-}
-
-/// A user for the time of the test, who may use sudo, and a PAM service of the same name.
-struct User {
-    name: String,
-    uid: u32,
-}
-
-impl User {
-    fn new(home: &Path) -> Self {
-        let name = format!("flight{}", std::process::id());
-        let home = home.to_str().expect("UTF-8");
-        must("useradd", &["--create-home", "--home-dir", home, "--shell", "/bin/sh", &name], "");
-        let mut user = Self { name, uid: 0 };
-        must("chpasswd", &[], &format!("{}:{PASSWORD}\n", user.name));
-        let uid = run("id", &["-u", &user.name], "").stdout;
-        user.uid = String::from_utf8_lossy(&uid).trim().parse().expect("uid");
-        let [sudoers, service] = user.files();
-        if has("sudo", &["sudo"]) {
-            let name = &user.name;
-            let once = format!("Defaults:{name} passwd_tries=1, lecture=never, !mail_badpass\n");
-            write(&sudoers, &format!("{once}{name} ALL=(ALL) ALL\n"), 0o440);
-        }
-        write(&service, "auth required pam_unix.so\naccount required pam_unix.so\n", 0o644);
-        user
-    }
-
-    /// What it has outside its home.
-    fn files(&self) -> [PathBuf; 2] {
-        ["/etc/sudoers.d", "/etc/pam.d"].map(|directory| Path::new(directory).join(&self.name))
-    }
-
-    /// Runs a program as this user, without any login.
-    fn run(&self, arguments: &[&str], input: &str) -> Output {
-        let uid = self.uid.to_string();
-        let mut all = vec!["--reuid", &uid, "--regid", &uid, "--clear-groups"];
-        all.extend(arguments);
-        run("setpriv", &all, input)
-    }
-}
-
-impl Drop for User {
-    fn drop(&mut self) {
-        for file in self.files() {
-            let _ = std::fs::remove_file(file);
-        }
-        let _ =
-            Command::new("userdel").args(["--force", "--remove", &self.name]).stderr(Stdio::null()).status();
-    }
-}
-
-/// A process that ends with the test.
-struct Service(Child);
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// An sshd of our own on a loopback port.
-struct Sshd {
-    service: Service,
-    port: String,
-    key: String,
-}
-
-impl Sshd {
-    fn new(directory: &Path) -> Self {
-        let path = |name: &str| directory.join(name).to_str().expect("UTF-8").to_owned();
-        for key in ["host", "key"] {
-            must("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &path(key)], "");
-        }
-        std::fs::copy(path("key.pub"), path("authorized")).expect("key");
-        std::fs::create_dir_all("/run/sshd").expect("/run/sshd");
-        let port =
-            TcpListener::bind("127.0.0.1:0").expect("port").local_addr().expect("port").port().to_string();
-        let config = format!(
-            "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM yes\n\
-             PasswordAuthentication yes\nKbdInteractiveAuthentication no\nPidFile none\nUseDNS no\n",
-            path("host"),
-            path("authorized"),
-        );
-        std::fs::write(path("sshd_config"), config).expect("config");
-        let mut command = Command::new("/usr/sbin/sshd");
-        command.args(["-D", "-e", "-f", &path("sshd_config")]).stdin(Stdio::null()).stderr(Stdio::null());
-        let service = Service(command.spawn().expect("sshd"));
-        wait_for("sshd", LIMIT, || TcpStream::connect(format!("127.0.0.1:{port}")).ok());
-        Self { service, port, key: path("key") }
-    }
-
-    /// Logs in, runs a command and logs out. No password: by key.
-    fn log_in(&self, user: &str, password: Option<&str>) -> Output {
-        let common = ["-F", "/dev/null", "-p", &self.port, "-o", "StrictHostKeyChecking=no"];
-        let quiet = ["-o", "UserKnownHostsFile=/dev/null", "-o", "NumberOfPasswordPrompts=1"];
-        let user = format!("{user}@127.0.0.1");
-        let ssh = [&["ssh"][..], &common, &quiet].concat();
-        match password {
-            Some(password) => {
-                let how = ["-o", "PreferredAuthentications=password", &user, "id -ru"];
-                let all = [&["-p", password][..], &ssh, &how].concat();
-                run("sshpass", &all, "")
-            }
-            None => {
-                let how = ["-o", "PreferredAuthentications=publickey", "-i", &self.key, &user, "id -ru"];
-                run("ssh", &[&ssh[1..], &how].concat(), "")
-            }
-        }
-    }
-}
 
 /// cron with one job of our user, in a mount namespace where it finds no other, and no pid file in its way.
 fn cron(directory: &Path, user: &User) -> Service {

@@ -73,3 +73,43 @@ fn a_secret_is_blanked_on_its_way_to_the_disk_and_can_be_proved() {
     sandbox.assert_nothing_lost(&events);
     sandbox.assert_intact();
 }
+
+#[test]
+#[ignore = "root: cargo xtask test"]
+fn variables_that_were_asked_for_are_recorded_and_no_others() {
+    let mut sandbox = Sandbox::new();
+    sandbox.configure("[capture]\nenv = [\"LD_LIBRARY_PATH\", \"APP_TOKEN\", \"NOT_SET\"]\n");
+    let daemon = sandbox.record();
+    let run = |tag: &str, long: usize| {
+        let mut command = Command::new("true");
+        command
+            .arg(tag)
+            .env_clear()
+            .env("HOME_OF_THE_TEST", "kept to itself")
+            .env("FILLER", "x".repeat(long));
+        command.env("LD_LIBRARY_PATH", "/srv/lib").env("APP_TOKEN", SECRET).status().expect("true");
+    };
+    run("variables", 1);
+    run("too many", 10_000);
+    let (status, said) = daemon.stop();
+    assert!(status.success(), "{said}");
+    let events = sandbox.events();
+    sandbox.assert_nothing_lost(&events);
+    let of = |tag: &str| {
+        let is_it = |event: &&support::record::Record| {
+            event.kind() == "exec" && event.value["argv"].get(1).is_some_and(|argument| argument == tag)
+        };
+        events.iter().find(is_it).unwrap_or_else(|| panic!("{tag}"))
+    };
+    let event = of("variables");
+    let mut env: Vec<_> =
+        event.value["env"].as_array().expect("env").iter().map(|text| text.as_str()).collect();
+    env.sort_unstable();
+    assert_eq!(env, [Some("APP_TOKEN=[redacted]"), Some("LD_LIBRARY_PATH=/srv/lib")]);
+    assert!(event.has_flag("redacted") && !event.has_flag("cut"), "{:?}", event.flags());
+    assert!(event.value["redacted"][0].get("env").is_some(), "{}", event.value["redacted"]);
+    assert!(of("too many").has_flag("cut"), "what lies behind 8 KiB was not looked at");
+    let all = events.iter().map(|event| event.value.to_string()).collect::<String>();
+    assert!(!all.contains("HOME_OF_THE_TEST") && !all.contains(SECRET));
+    sandbox.assert_intact();
+}

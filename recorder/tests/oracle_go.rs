@@ -16,6 +16,7 @@ use recorder::chain::note::Note;
 use recorder::chain::proof::{consistency, inclusion, root};
 use recorder::chain::tile::{TileBuilder, TileId, derive};
 use recorder::chain::tree::leaf_hash;
+use recorder::chain::witness_key::WitnessKey;
 use recorder::store::reader::SegmentReader;
 use recorder::store::tree_hashes::TreeHashes;
 use recorder::verify::event::EventProof;
@@ -121,6 +122,31 @@ fn mutations(text: &str) -> Vec<String> {
     ]);
     changed.retain(|changed| changed != text);
     changed
+}
+
+#[test]
+fn go_finds_our_cosignatures_and_refuses_changed_ones_as_we_do() {
+    let Some(program) = oracle() else { return };
+    let witness = WitnessKey::from_seed("witness.example/w1", &[3; 32]).unwrap();
+    let other = WitnessKey::from_seed("witness.example/w1", &[4; 32]).unwrap();
+    let key = witness.public().to_string();
+    let mut cosigned = Checkpoint::sign(&self::key(), 1_234, [7; 32]).unwrap();
+    cosigned.add(&witness.cosign(&cosigned, 1_800_000_000)).unwrap();
+    let text = cosigned.to_string();
+    let mut questions = vec![
+        (true, json!({"Kind": "cosigned", "Key": key, "Text": text})),
+        // Who does not know the witness passes its line over.
+        (true, json!({"Kind": "note", "Key": self::key().public().to_string(), "Text": text})),
+        (false, json!({"Kind": "cosigned", "Key": other.public().to_string(), "Text": text})),
+        (false, json!({"Kind": "cosigned", "Key": self::key().public().to_string(), "Text": text})),
+    ];
+    for changed in mutations(&text) {
+        let read = Checkpoint::parse(changed.as_bytes());
+        let holds = read.is_ok_and(|read| matches!(read.cosigned_by(witness.public()), Ok(Some(_))));
+        questions.push((holds, json!({"Kind": "cosigned", "Key": key, "Text": changed})));
+    }
+    assert!(questions.iter().filter(|(holds, _)| !holds).count() > 20);
+    expect(program, questions);
 }
 
 #[test]

@@ -52,6 +52,31 @@ fn the_unit_is_as_closed_as_measured() {
     assert!(output.status.success(), "{}", text(&output));
 }
 
+/// The units beside the recorder's: what they run has the network, and must not have anything else.
+const UNPRIVILEGED: &[(&str, &str)] = &[("recorder-ship.service", "19"), ("recorder-witness.service", "19")];
+
+#[test]
+fn the_units_with_the_network_have_no_mistakes_and_no_privilege() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, exposure) in UNPRIVILEGED {
+        let text = std::fs::read_to_string(shipped(name)).unwrap();
+        for line in
+            ["CapabilityBoundingSet=", "NoNewPrivileges=yes", "ProtectSystem=strict", "PrivateDevices=yes"]
+        {
+            assert!(text.lines().any(|other| other == line), "{name}: {line} is missing");
+        }
+        assert!(text.lines().any(|line| line.starts_with("User=recorder-")), "{name}");
+        let unit = folder.path().join(name);
+        std::fs::write(&unit, text.replace("/usr/bin/recorder", env!("CARGO_BIN_EXE_recorder"))).unwrap();
+        let Some(output) = systemd_analyze(&["verify", "--man=no"], &unit) else { return };
+        let said = self::text(&output);
+        assert!(said.lines().all(|line| !line.contains("recorder")), "{said}");
+        let args = ["security", "--offline=true", "--no-pager", "--threshold", exposure];
+        let Some(output) = systemd_analyze(&args, &shipped(name)) else { return };
+        assert!(output.status.success(), "{}", self::text(&output));
+    }
+}
+
 /// Values of a key of the unit, one by one.
 fn values(unit: &str, key: &str) -> Vec<String> {
     let lines = unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use boot::{Boot, Tell};
 use cost::Costs;
 use kernel::{Archive, Kernel, folder};
-use plan::Step;
+use plan::{Family, Step};
 use report::{Outcome, Report};
 use std::fs::File;
 use std::path::PathBuf;
@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 const EXAMPLES: &str = "Examples:
   cargo xtask vm
   cargo xtask vm --kernel 6.1 --lsm none --test live_probe
+  cargo xtask vm --kernel 6.12 --lsm none --family both --test live_truth
   cargo xtask vm --kernel 7.2 --test live_bounds -- name_of_a_test
 Kernels, disk and logs are kept in target/vm. Processors are emulated, so it needs no root and is slow: about 10 s to
 the first test.";
@@ -39,6 +40,9 @@ pub struct Args {
     /// Only this test program of the recorder; may be given again
     #[arg(long, value_name = "NAME")]
     test: Vec<String>,
+    /// Families of hooks that the daemons may use
+    #[arg(long, value_enum, default_value_t = Family::Both)]
+    family: Family,
     /// Guests at the same time; each has two emulated processors
     #[arg(long, default_value_t = 1, value_name = "COUNT")]
     jobs: usize,
@@ -78,13 +82,13 @@ impl Choice {
     /// the security modules.
     pub fn of_stage() -> Self {
         let boots = vec![("6.1".to_owned(), false), ("6.12".to_owned(), true)];
-        Self { boots, steps: plan::steps(&[], &[]), jobs: 2, limit: Duration::from_mins(10) }
+        Self { boots, steps: plan::stage(), jobs: 2, limit: Duration::from_mins(10) }
     }
 
     fn of(args: &Args) -> Self {
         let choices = args.lsm.choices();
         let boots = args.kernel.iter().flat_map(|series| choices.iter().map(|lsm| (series.clone(), *lsm)));
-        let (steps, jobs) = (plan::steps(&args.test, &args.args), args.jobs.max(1));
+        let (steps, jobs) = (plan::steps(&args.test, args.family, &args.args), args.jobs.max(1));
         Self { boots: boots.collect(), steps, jobs, limit: Duration::from_hours(6) }
     }
 
@@ -120,6 +124,23 @@ pub fn run(args: &Args) -> Result<()> {
         bail!("logs are in {}", folder().join("logs").display());
     }
     Ok(())
+}
+
+/// Runs one test program on each kernel, under each family of hooks, and gives the logs by kernel.
+pub fn logs_of(test: &str, series: &[String]) -> Result<Vec<(String, String)>> {
+    let boots = series.iter().map(|series| (series.clone(), false)).collect();
+    let steps = plan::steps(&[test.to_owned()], Family::Both, &[]);
+    let choice = Choice { boots, steps, jobs: 1, limit: Duration::from_hours(1) };
+    choice.fetch()?;
+    setup::run()?;
+    let mut tally = Tally::default();
+    self::test(&choice, &mut tally, &|line, _| println!("{line}"))?;
+    let log = |series: &String| {
+        let path = folder().join("logs").join(format!("{series}-none.log"));
+        let text = std::fs::read(&path).with_context(|| format!("could not read {}", path.display()))?;
+        Ok((series.clone(), String::from_utf8_lossy(&text).into_owned()))
+    };
+    series.iter().map(log).collect()
 }
 
 /// Runs what is chosen and adds it to the sums; `tell` gets each line, and whether it tells of a failure.
@@ -160,7 +181,7 @@ pub fn test(choice: &Choice, tally: &mut Tally, tell: Tell<'_>) -> Result<()> {
 fn at_once(boots: &[Boot<'_>], steps: &[Step], end: Instant, tell: Tell<'_>) -> Vec<Result<Report>> {
     std::thread::scope(|scope| {
         let threads: Vec<_> =
-            boots.iter().map(|boot| scope.spawn(move || boot.run(steps, end, tell))).collect();
+            boots.iter().map(|boot| scope.spawn(move || boot.run(&boot.fitting(steps), end, tell))).collect();
         let join = |thread: std::thread::ScopedJoinHandle<'_, Result<Report>>| {
             thread.join().unwrap_or_else(|_| bail!("the thread that watches a guest broke down"))
         };

@@ -24,6 +24,7 @@ mod protect;
 mod ptrace;
 mod queue;
 mod reboot;
+mod reflink;
 mod system;
 mod uring;
 mod write;

@@ -11,7 +11,7 @@ use recorder_common::syscall::{
 };
 use recorder_common::text::Tag;
 
-use super::{Asked, NOT_IN_KERNEL, exit_of, is_retry, pick, ran_at_exit};
+use super::{Asked, NOT_IN_KERNEL, exit_of, is_retry, pick, ran_at_exit, reflink};
 use crate::maps::OFFSETS;
 use crate::read::{kernel, kernel_at, offset, user_at};
 use crate::sample::{Sample, Urgency};
@@ -38,12 +38,17 @@ pub fn named_exit(ctx: TracePointContext) -> u32 {
     0
 }
 
-/// Hook: `syscalls:sys_exit_ioctl`, for the commands that change inode flags.
+/// Hook: `syscalls:sys_exit_ioctl`, for the commands that change inode flags or share the blocks of another file.
 #[tracepoint]
 pub fn ioctl_exit(ctx: TracePointContext) -> u32 {
     ran_at_exit(&ctx);
-    if sets_flags(task::arguments()[1]) {
+    let command = task::arguments()[1];
+    if sets_flags(command) {
         named(&ctx);
+    } else if reflink::shares(command)
+        && let Some(call) = exit_of(&ctx)
+    {
+        reflink::shared(call.returned);
     }
     0
 }

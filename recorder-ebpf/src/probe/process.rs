@@ -10,7 +10,7 @@ use recorder_common::sample::flag;
 use recorder_common::text::Tag;
 
 use super::ran;
-use crate::maps::{ENDED, OFFSETS};
+use crate::maps::{ENDED, OFFSETS, SETTINGS};
 use crate::read::{kernel, kernel_bit, offset};
 use crate::sample::{Sample, Urgency};
 use crate::{files, task};
@@ -66,6 +66,15 @@ fn exec(task: u64, bprm: u64) -> Option<()> {
         sample.kernel_text(Tag::Interp, interp);
     }
     sample.user_bytes(Tag::Argv, start, end.wrapping_sub(start));
+    if sample.header().task.root != 0 {
+        sample.walked(Tag::Root, fs.wrapping_add(offset(&OFFSETS.fs_root)));
+    }
+    // Last, because it is the least when there is no room for all.
+    if offset(&SETTINGS.environment) != 0 {
+        let start: u64 = kernel(mm, &OFFSETS.mm_env_start);
+        let end: u64 = kernel(mm, &OFFSETS.mm_env_end);
+        sample.user_bytes(Tag::Environment, start, end.wrapping_sub(start));
+    }
     sample.send(Urgency::Soon);
     Some(())
 }
@@ -116,6 +125,7 @@ pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
 fn fork(child: u64) -> Option<()> {
     let pid: u32 = kernel(child, &OFFSETS.task_tgid);
     if pid == task::tgid() {
+        task::note_own_root();
         return None;
     }
     let sample = Sample::begin(Class::Critical, Kind::Fork as u16)?;

@@ -9,7 +9,7 @@ use aya::programs::{Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use recorder_common::class::Class;
 use recorder_common::kind::Kind;
-use recorder_common::sample::Counters;
+use recorder_common::sample::{Counters, Settings};
 
 use super::attached::{Attached, Link};
 use super::canary::{self, Canary, Library, Stage, Watched};
@@ -18,8 +18,10 @@ use super::freeze::freeze;
 use super::hooks::{Hook, Place, hooks};
 use super::library::Programs;
 use super::misses::Misses;
+use super::price::{self, ProgramPrice};
 use super::report::{ProbeRow, State};
-use super::{CaptureError, object_family, offsets, syscalls};
+use super::{CaptureError, needs, object_family, offsets, syscalls};
+use crate::config::Family;
 
 /// The probes, compiled by the build script.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/recorder-ebpf"));
@@ -51,6 +53,24 @@ impl Default for Sizes {
     }
 }
 
+/// Which hooks are tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice {
+    /// Families that may be used.
+    pub family: Family,
+    /// Hooks, as people write them, that the kernel shall be thought to lack: what becomes of their kinds is seen without
+    /// such a kernel.
+    pub without: fn(&str) -> bool,
+    /// Each exec brings along the environment that the program was given; choosing from it is left to whoever asked.
+    pub environment: bool,
+}
+
+impl Default for Choice {
+    fn default() -> Self {
+        Self { family: Family::Auto, without: |_| false, environment: false }
+    }
+}
+
 /// Attached probes. Dropping it detaches them all.
 pub struct Capture {
     /// First, because what is dropped first is detached in parallel.
@@ -66,14 +86,25 @@ impl Capture {
     /// Loads and attaches everything this kernel allows.
     ///
     /// # Errors
-    /// When nothing could be recorded: no permission, no BTF, no tracefs, or an essential hook refused.
+    /// When nothing could be recorded: no permission, too old a kernel, no BTF, no tracefs, or an essential hook refused.
     pub fn start(sizes: Sizes) -> Result<Self, CaptureError> {
+        Self::start_with(sizes, Choice::default())
+    }
+
+    /// Loads and attaches everything that this kernel and the choice allow.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with(sizes: Sizes, choice: Choice) -> Result<Self, CaptureError> {
         check_tracefs()?;
+        needs::check()?;
         let resolved = offsets::resolve(Path::new(offsets::VMLINUX))?;
         let table = syscalls::table();
+        let settings = Settings { recorder: std::process::id(), environment: choice.environment.into() };
         let mut ebpf = EbpfLoader::new()
             .override_global("OFFSETS", &resolved.offsets, true)
             .override_global("SPECS", table.as_slice(), true)
+            .override_global("SETTINGS", &settings, true)
             .map_max_entries("CRITICAL", sizes.critical)
             .map_max_entries("FILES", sizes.files)
             .load(OBJECT)
@@ -82,10 +113,11 @@ impl Capture {
         let stage = Stage::set();
         // Before the probes: a file that is put in its place meanwhile shows as another one.
         let library = libpam().and_then(Library::at);
-        let (mut rows, watched) = attach_all(&mut ebpf, &mut attached, &stage)?;
+        let (mut rows, watched) = attach_all(&mut ebpf, &mut attached, choice, &stage)?;
         // Once the daemon has written what it has to.
         freeze(&ebpf)?;
         rows.extend(resolved.absent.iter().map(|field| ProbeRow::absent_field(field)));
+        show_own_root();
         give_back_memory();
         Ok(Self { _attached: attached, ebpf, rows, watched: Some((watched, stage)), library })
     }
@@ -94,6 +126,13 @@ impl Capture {
     #[must_use]
     pub fn rows(&self) -> &[ProbeRow] {
         &self.rows
+    }
+
+    /// How often each loaded program ran and how long that took, which the kernel counts only while somebody asks for it
+    /// ([`aya::sys::enable_stats`]).
+    #[must_use]
+    pub fn prices(&self) -> Vec<ProgramPrice> {
+        price::of(&self.ebpf)
     }
 
     /// What the verifier went through for each loaded program.
@@ -158,6 +197,14 @@ impl Capture {
     fn take(&mut self, name: &'static str) -> Result<Map, CaptureError> {
         let absent = || CaptureError::Map { name, why: "is not there".to_owned() };
         self.ebpf.take_map(name).ok_or_else(absent)
+    }
+}
+
+/// Lets the probes see a thread begin here, by which they learn the recorder's root directory: no system call tells what
+/// the kernel calls it.
+fn show_own_root() {
+    if std::thread::Builder::new().spawn(|| ()).map(std::thread::JoinHandle::join).is_err() {
+        tracing::warn!("no thread could be started: root directories of containers are not told");
     }
 }
 
@@ -241,6 +288,7 @@ pub fn libpam() -> Option<&'static Path> {
 fn attach_all(
     ebpf: &mut Ebpf,
     attached: &mut Attached,
+    choice: Choice,
     stage: &Stage,
 ) -> Result<(Vec<ProbeRow>, Vec<Watched>), CaptureError> {
     let btf = Btf::from_sys_fs().map_err(|error| CaptureError::NoBtf {
@@ -250,12 +298,14 @@ fn attach_all(
     let (mut rows, mut in_place) = (Vec::new(), Vec::new());
     let (first, rest): (Vec<_>, Vec<_>) =
         hooks().into_iter().partition(|hook| matches!(hook.place, Place::Btf(_)));
+    let first: Vec<_> = first.into_iter().filter(|hook| !(choice.without)(&hook.name())).collect();
     in_place.extend(attach_hooks(ebpf, &first, (attached, &mut rows), &btf)?);
-    let (kinds, placed) = object_family::attach(ebpf, (attached, &mut rows), &btf);
+    let (kinds, placed) = object_family::attach(ebpf, (attached, &mut rows), &btf, choice);
     tell_kinds(ebpf, &kinds)
         .map_err(|error| CaptureError::Map { name: "OBJECT_KINDS", why: chain(&error) })?;
     let is_served = |hook: &Hook| matches!(hook.place, Place::Tracepoint(_)) && kinds.contains(&hook.kind);
-    let rest: Vec<_> = rest.into_iter().filter(|hook| !is_served(hook)).collect();
+    let is_wanted = |hook: &Hook| !is_served(hook) && !(choice.without)(&hook.name());
+    let rest: Vec<_> = rest.into_iter().filter(is_wanted).collect();
     in_place.extend(attach_hooks(ebpf, &rest, (attached, &mut rows), &btf)?);
     let (watched, unwatched) = canary::watch(&in_place, &placed, stage);
     for hook in unwatched {
@@ -267,9 +317,14 @@ fn attach_all(
     Ok((rows, watched))
 }
 
+/// Kinds of which io_uring makes changes past the functions that the object family hooks: attributes are set without
+/// `path_setxattr`, sockets are bound without the system call.
+const PAST_OBJECTS: [Kind; 2] = [Kind::AttrXattr, Kind::NodeCreate];
+
 /// Lets the probes of io_uring know what the object family tells already.
 fn tell_kinds(ebpf: &mut Ebpf, kinds: &[Kind]) -> Result<(), MapError> {
-    let bits = kinds.iter().fold(0_u64, |bits, kind| bits | 1_u64.checked_shl(*kind as u32).unwrap_or(0));
+    let told = kinds.iter().filter(|kind| !PAST_OBJECTS.contains(kind));
+    let bits = told.fold(0_u64, |bits, kind| bits | 1_u64.checked_shl(*kind as u32).unwrap_or(0));
     let Some(map) = ebpf.map_mut("OBJECT_KINDS") else { return Ok(()) };
     Array::try_from(map)?.set(0, bits, 0)
 }

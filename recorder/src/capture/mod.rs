@@ -11,9 +11,11 @@ pub mod library;
 pub mod load;
 pub mod loss;
 pub mod misses;
+pub mod needs;
 mod object_family;
 pub mod objects;
 pub mod offsets;
+pub mod price;
 pub mod report;
 pub mod ring;
 pub mod syscalls;
@@ -21,7 +23,8 @@ pub mod syscalls;
 use std::path::PathBuf;
 
 pub use cost::ProgramCost;
-pub use load::{Capture, Sizes, libpam};
+pub use load::{Capture, Choice, Sizes, libpam};
+pub use price::{ProgramPrice, count_runs};
 pub use report::{ProbeRow, State, probe_report};
 
 /// Why recording can't start.
@@ -32,6 +35,19 @@ pub enum CaptureError {
     Permission {
         /// What was tried.
         what: String,
+    },
+    /// The kernel lacks what the probes are made of.
+    #[error(
+        "this kernel ({release}) is too old for the recorder: it has no {}; boot Linux {since} or later",
+        missing.join(", no ")
+    )]
+    OldKernel {
+        /// As the kernel names itself.
+        release: String,
+        /// Each feature with the version that brought it and what it is for.
+        missing: Vec<String>,
+        /// The version that has all of them.
+        since: &'static str,
     },
     /// No type information of the running kernel.
     #[error(

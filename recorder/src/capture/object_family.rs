@@ -5,9 +5,10 @@ use aya::{Btf, BtfError, Ebpf};
 use recorder_common::kind::Kind;
 
 use super::attached::{Attached, Link};
-use super::load::chain;
+use super::load::{Choice, chain};
 use super::objects::{Function, UNITS, Unit};
 use super::report::{ProbeRow, State};
+use crate::config::Family;
 
 /// A program that is attached to a function of the kernel.
 #[derive(Clone, Debug)]
@@ -25,13 +26,17 @@ pub fn attach(
     ebpf: &mut Ebpf,
     (attached, rows): (&mut Attached, &mut Vec<ProbeRow>),
     btf: &Btf,
+    choice: Choice,
 ) -> (Vec<Kind>, Vec<Placed>) {
     let (mut served, mut placed) = (Vec::new(), Vec::new());
-    let mut refused = None;
+    let mut refused = match choice.family {
+        Family::Auto => None,
+        Family::Syscall => Some("not tried: capture.family is \"syscall\"".to_owned()),
+    };
     for unit in UNITS {
         let taken = match &refused {
             Some(why) => Err(Refusal { hook: "fentry, fexit".to_owned(), why: String::clone(why) }),
-            None => take(ebpf, unit, btf),
+            None => take(ebpf, unit, btf, choice.without),
         };
         match taken {
             Ok(hooks) => {
@@ -66,11 +71,16 @@ struct Refusal {
 }
 
 /// Attaches all functions of a unit, in their order, or none: links that were made are taken away when one fails.
-fn take(ebpf: &mut Ebpf, unit: &Unit, btf: &Btf) -> Result<Vec<(Option<Link>, ProbeRow)>, Refusal> {
+fn take(
+    ebpf: &mut Ebpf,
+    unit: &Unit,
+    btf: &Btf,
+    without: fn(&str) -> bool,
+) -> Result<Vec<(Option<Link>, ProbeRow)>, Refusal> {
     let mut taken = Vec::new();
     for function in unit.functions {
         let mut found = None;
-        for name in function.names {
+        for name in function.names.iter().filter(|name| !without(&function.hook(name))) {
             found = attach_function(ebpf, function, name, btf).transpose().map(|outcome| (name, outcome));
             if found.is_some() {
                 break;

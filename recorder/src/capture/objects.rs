@@ -240,6 +240,14 @@ impl Function {
 mod tests {
     use super::*;
 
+    /// `security_path_*` is there only with `CONFIG_SECURITY_PATH`, and the rest only with `CONFIG_SECURITY`.
+    #[test]
+    fn no_function_depends_on_what_security_modules_are_built_in() {
+        let names = UNITS.iter().flat_map(|unit| unit.functions).flat_map(|function| function.names);
+        let of_modules: Vec<_> = names.filter(|name| name.starts_with("security_")).collect();
+        assert_eq!(of_modules, Vec::<&&str>::new());
+    }
+
     #[test]
     fn no_program_and_no_kind_stands_twice() {
         let mut programs: Vec<_> =

@@ -4,7 +4,8 @@ use recorder_common::kind::Kind;
 use serde::Serialize;
 
 use super::hooks::Hook;
-use super::{Capture, CaptureError, Sizes};
+use super::{Capture, CaptureError, Choice, Sizes};
+use crate::config::Family;
 
 /// Whether a hook delivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -65,7 +66,8 @@ impl ProbeRow {
 ///
 /// # Errors
 /// As [`Capture::start`].
-pub fn probe_report() -> Result<Vec<ProbeRow>, CaptureError> {
-    let capture = Capture::start(Sizes { critical: 1 << 16, files: 1 << 16 })?;
+pub fn probe_report(family: Family) -> Result<Vec<ProbeRow>, CaptureError> {
+    let sizes = Sizes { critical: 1 << 16, files: 1 << 16 };
+    let capture = Capture::start_with(sizes, Choice { family, ..Choice::default() })?;
     Ok(capture.rows().to_vec())
 }

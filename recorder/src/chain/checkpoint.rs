@@ -9,7 +9,7 @@ use super::note::{Note, NoteError};
 use super::{Hash, base64};
 
 /// Signature type of an Ed25519 cosignature with its time.
-const COSIGNATURE_ED25519: u8 = 4;
+pub(super) const COSIGNATURE_ED25519: u8 = 4;
 /// Largest tree: other implementations count leaves in signed numbers.
 pub const MAX_SIZE: u64 = i64::MAX as u64;
 
@@ -97,7 +97,7 @@ impl Checkpoint {
     /// # Errors
     /// When there is a cosignature by the witness that does not hold, or more than one.
     pub fn cosigned_by(&self, witness: &WitnessPublic) -> Result<Option<u64>, CheckpointError> {
-        match self.note.signature(&witness.name, key::short_id(&witness.id)) {
+        match self.note.signature(&witness.name, witness.id_number()) {
             Ok(bytes) => witness.time_of(bytes, self.note.text()).map(Some),
             Err(NoteError::Unsigned) => Ok(None),
             Err(error) => Err(error.into()),
@@ -110,6 +110,18 @@ impl Checkpoint {
     /// When it is no signature line, or there is no room for it.
     pub fn add(&mut self, line: &str) -> Result<(), CheckpointError> {
         Ok(self.note.add(line)?)
+    }
+
+    /// The same with no signatures but those by the origin's key.
+    #[must_use]
+    pub fn bare(&self, key: &OriginPublic) -> Self {
+        Self { note: self.note.only(key), ..self.clone() }
+    }
+
+    /// What is signed: the text up to the newline of its last line.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.note.text()
     }
 
     /// Name of the log.
@@ -147,27 +159,43 @@ pub struct WitnessPublic {
 }
 
 impl WitnessPublic {
+    pub(super) fn new(name: &str, key: VerifyingKey) -> Result<Self, KeyError> {
+        if !key::is_key_name(name) {
+            return Err(KeyError::Name);
+        }
+        Ok(Self { name: name.to_owned(), key, id: key::long_id(name, COSIGNATURE_ED25519, &key) })
+    }
+
     /// Reads a verifier key line (without its newline).
     ///
     /// # Errors
     /// When the text is not exactly the line of a witness's Ed25519 key.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let (name, id, bytes) = key::split(text)?;
-        if !key::is_key_name(name) {
-            return Err(KeyError::Name);
-        }
-        let public = key::ed25519(&bytes, COSIGNATURE_ED25519)?;
-        let long = key::long_id(name, COSIGNATURE_ED25519, &public);
-        if key::short_id(&long) != id {
-            return Err(KeyError::Id);
-        }
-        Ok(Self { name: name.to_owned(), key: public, id: long })
+        let public = Self::new(name, key::ed25519(&bytes, COSIGNATURE_ED25519)?)?;
+        if public.id_number() == id { Ok(public) } else { Err(KeyError::Id) }
     }
 
     /// Name of the witness.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// SHA-256 over name and key; the first four bytes are the C2SP key id.
+    #[must_use]
+    pub const fn id(&self) -> &Hash {
+        &self.id
+    }
+
+    /// Whether both have the same key, whatever their names are.
+    #[must_use]
+    pub fn has_key_of(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+
+    pub(super) const fn id_number(&self) -> u32 {
+        key::short_id(&self.id)
     }
 
     /// The time of a cosignature (C2SP tlog-cosignature, v1), once it holds.
@@ -179,8 +207,7 @@ impl WitnessPublic {
             return Err(CheckpointError::Time);
         }
         let signature = Signature::from_bytes(signature.try_into().map_err(|_| wrong)?);
-        let message = format!("cosignature/v1\ntime {time}\n{text}");
-        self.key.verify_strict(message.as_bytes(), &signature).map_err(|_| wrong)?;
+        self.key.verify_strict(&cosigned_text(time, text), &signature).map_err(|_| wrong)?;
         Ok(time)
     }
 }
@@ -188,8 +215,13 @@ impl WitnessPublic {
 impl fmt::Display for WitnessPublic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = [&[COSIGNATURE_ED25519], self.key.as_bytes().as_slice()].concat();
-        write!(formatter, "{}+{:08x}+{}", self.name, key::short_id(&self.id), base64::encode(&key))
+        write!(formatter, "{}+{:08x}+{}", self.name, self.id_number(), base64::encode(&key))
     }
+}
+
+/// What a witness signs.
+pub(super) fn cosigned_text(time: u64, text: &str) -> Vec<u8> {
+    format!("cosignature/v1\ntime {time}\n{text}").into_bytes()
 }
 
 /// A number as C2SP texts write it: decimal, without sign and without leading zeros.

@@ -88,12 +88,7 @@ impl OriginKey {
     /// The private key as one line of text.
     #[must_use]
     pub fn to_private_text(&self) -> Zeroizing<String> {
-        let mut secret = Zeroizing::new(vec![NOTE_ED25519]);
-        secret.extend_from_slice(self.signing.as_bytes());
-        let mut encoded = base64::encode(&secret);
-        let text = format!("{PRIVATE_PREFIX}{}+{:08x}+{encoded}", self.public.name, self.public.id_number());
-        encoded.zeroize();
-        Zeroizing::new(text)
+        private_text((&self.public.name, self.public.id_number()), NOTE_ED25519, &self.signing)
     }
 
     /// Reads what [`to_private_text`](Self::to_private_text) wrote.
@@ -101,14 +96,8 @@ impl OriginKey {
     /// # Errors
     /// When the text is anything else.
     pub fn from_private_text(text: &str) -> Result<Self, KeyError> {
-        let rest = text.strip_prefix(PRIVATE_PREFIX).ok_or(KeyError::Shape)?;
-        let (name, id, secret) = split(rest)?;
-        let secret = Zeroizing::new(secret);
-        let seed: &[u8; 32] = match secret.split_first() {
-            Some((&NOTE_ED25519, seed)) => seed.try_into().map_err(|_| KeyError::Algorithm)?,
-            _ => return Err(KeyError::Algorithm),
-        };
-        let key = Self::from_seed(name, seed)?;
+        let (name, id, seed) = read_private(text, NOTE_ED25519)?;
+        let key = Self::from_seed(name, &seed)?;
         if key.public.id_number() == id { Ok(key) } else { Err(KeyError::Id) }
     }
 }
@@ -164,6 +153,12 @@ impl OriginPublic {
         self.key.verify_strict(&domain.message(bytes), &Signature::from_bytes(signature)).is_ok()
     }
 
+    /// Whether both have the same key, whatever their names are.
+    #[must_use]
+    pub fn has_key_of(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+
     pub(super) const fn id_number(&self) -> u32 {
         short_id(&self.id)
     }
@@ -173,6 +168,34 @@ impl fmt::Display for OriginPublic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = [&[NOTE_ED25519], self.key.as_bytes().as_slice()].concat();
         write!(formatter, "{}+{:08x}+{}", self.name, self.id_number(), base64::encode(&key))
+    }
+}
+
+/// A private key as one line: Go's form of it, with the algorithm that its signatures have.
+pub(super) fn private_text(
+    (name, id): (&str, u32),
+    algorithm: u8,
+    signing: &SigningKey,
+) -> Zeroizing<String> {
+    let mut secret = Zeroizing::new(vec![algorithm]);
+    secret.extend_from_slice(signing.as_bytes());
+    let mut encoded = base64::encode(&secret);
+    let text = format!("{PRIVATE_PREFIX}{name}+{id:08x}+{encoded}");
+    encoded.zeroize();
+    Zeroizing::new(text)
+}
+
+/// Name, key id and seed of a private key of that algorithm.
+pub(super) fn read_private(text: &str, algorithm: u8) -> Result<(&str, u32, Zeroizing<[u8; 32]>), KeyError> {
+    let rest = text.strip_prefix(PRIVATE_PREFIX).ok_or(KeyError::Shape)?;
+    let (name, id, secret) = split(rest)?;
+    let secret = Zeroizing::new(secret);
+    match secret.split_first() {
+        Some((found, seed)) if *found == algorithm => {
+            let seed = seed.try_into().map_err(|_| KeyError::Algorithm)?;
+            Ok((name, id, Zeroizing::new(seed)))
+        }
+        _ => Err(KeyError::Algorithm),
     }
 }
 

@@ -132,6 +132,12 @@ impl Note {
         Ok(())
     }
 
+    /// The same text with the signatures of one key only.
+    pub(super) fn only(&self, key: &OriginPublic) -> Self {
+        let of_key = |line: &&NoteSignature| line.name == key.name() && line.id == key.id_number();
+        Self { text: self.text.clone(), signatures: self.signatures.iter().filter(of_key).cloned().collect() }
+    }
+
     /// The bytes of the one signature by the key of that name and id.
     pub(super) fn signature(&self, name: &str, id: u32) -> Result<&[u8], NoteError> {
         let mut found = self.signatures.iter().filter(|line| line.name == name && line.id == id);

@@ -15,12 +15,13 @@ pub use arguments::{FilterArguments, parse_time};
 use arguments::{Id, Kinds, Outcome};
 
 use super::UsageError;
+use super::scan::Search;
 use super::users;
 use crate::event::record::{Head, Record, RecordError, Text};
 
 /// How far an event's time may be outside the times in its frame's header, which name the first and the last event:
 /// events of different CPUs can be slightly out of order, and a frame spans a second around a step of the clock.
-const SLACK_NS: i64 = 10_000_000_000;
+pub(super) const SLACK_NS: i64 = 10_000_000_000;
 
 /// A predicate over event lines.
 #[derive(Clone, Debug)]
@@ -157,6 +158,25 @@ impl Filter {
         };
         self.since.as_deref().is_none_or(|since| since <= &*time)
             && self.until.as_deref().is_none_or(|until| &*time <= until)
+    }
+}
+
+impl Search for Filter {
+    fn keys(&self) -> Vec<Vec<u32>> {
+        Self::keys(self)
+    }
+
+    fn may_match_in(&self, times: (i64, i64)) -> bool {
+        Self::may_match_in(self, times)
+    }
+
+    fn next_line<'d>(&self, data: &'d [u8]) -> Option<(&'d [u8], &'d [u8])> {
+        let mut candidates = self.candidates(data);
+        candidates.next().map(|line| (line, candidates.rest))
+    }
+
+    fn matches(&self, line: &[u8]) -> Result<bool, RecordError> {
+        Self::matches(self, line)
     }
 }
 

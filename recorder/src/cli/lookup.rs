@@ -1,6 +1,6 @@
 //! Asks the index of a segment which of its frames may hold a match.
 
-use super::filter::Filter;
+use super::scan::Search;
 use crate::store::format::FrameHeader;
 use crate::store::index::{FramePlace, FrameTable, Index, IndexError, ReadAt, Runs};
 use crate::store::reader::SegmentReader;
@@ -23,16 +23,16 @@ impl Candidate {
     }
 }
 
-/// What a filter asks every index.
+/// What a search asks every index.
 #[derive(Debug)]
 pub struct Question<'f> {
-    filter: &'f Filter,
+    search: &'f dyn Search,
     keys: Vec<Vec<u32>>,
 }
 
 impl<'f> Question<'f> {
-    pub fn new(filter: &'f Filter) -> Self {
-        Self { filter, keys: filter.keys() }
+    pub fn new(search: &'f dyn Search) -> Self {
+        Self { search, keys: search.keys() }
     }
 
     /// The frames of a segment that may hold a match, in log order; `None` when it has no index.
@@ -42,7 +42,7 @@ impl<'f> Question<'f> {
     pub fn candidates(&self, reader: &SegmentReader) -> Result<Option<Vec<Candidate>>, IndexError> {
         let Some(index) = reader.index()? else { return Ok(None) };
         let read: &ReadAt<'_> = &|offset, length| reader.read(offset, length);
-        if !self.filter.may_match_in(index.times()) {
+        if !self.search.may_match_in(index.times()) {
             return Ok(Some(Vec::new()));
         }
         let frames = self.frames(&index, read)?;
@@ -51,7 +51,7 @@ impl<'f> Question<'f> {
         }
         let table = index.frame_table(read)?;
         let is_wanted =
-            |place: &&FramePlace| place.count > 0 && self.filter.may_match_in((place.t_first, place.t_last));
+            |place: &&FramePlace| place.count > 0 && self.search.may_match_in((place.t_first, place.t_last));
         let wanted = frames.iter().filter_map(|frame| Some((frame, table.get(frame).filter(is_wanted)?)));
         Ok(Some(wanted.map(|(frame, place)| candidate(reader, frame, place)).collect()))
     }

@@ -1,8 +1,12 @@
 //! The command line: one file per verb. Nothing here opens a segment for writing.
 
+mod anchors;
+mod any_of;
+mod blame;
 mod client;
 mod completion;
 mod config;
+mod enroll;
 mod filter;
 mod follow;
 mod lookup;
@@ -14,12 +18,16 @@ mod query;
 mod redaction;
 mod removed;
 mod scan;
+mod session;
+mod ship;
 mod show;
 mod status;
 mod store_summary;
 mod time;
+mod tree;
 mod users;
 mod verify;
+mod witness;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,7 +37,7 @@ use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Anchor, Config, ConfigError};
 use crate::daemon;
 use crate::daemon::control::{DEFAULT_STORE, state_directory};
 use crate::exit::{self, Exit};
@@ -73,6 +81,13 @@ impl Common {
         }
     }
 
+    /// Where the witnesses of that store are, and their receipts.
+    fn anchor(&self, store: &Path) -> Anchor {
+        Config::load(self.config.as_deref())
+            .map_or_else(|_| Config::default().at(store), |(config, _)| config.at(store))
+            .anchor
+    }
+
     /// Where the recorder of that store keeps its state.
     fn state_dir(&self, store: &Path) -> PathBuf {
         Config::load(self.config.as_deref())
@@ -92,8 +107,20 @@ enum Verb {
     Follow(follow::Arguments),
     /// Show one event with all its fields, and where it is stored
     Show(show::Arguments),
+    /// Tell who was logged in, and one login as a story
+    Session(session::Arguments),
+    /// Show processes as they were
+    Tree(tree::Arguments),
+    /// Tell who changed a file, by which command, from which login
+    Blame(blame::Arguments),
     /// Check that the record is complete and unaltered
     Verify(verify::Arguments),
+    /// Have checkpoints cosigned by witnesses outside this host
+    Ship(ship::Arguments),
+    /// Be a witness: cosign checkpoints of other hosts
+    Witness(witness::Arguments),
+    /// Print the line that witnesses and verifiers need of this host
+    Enroll(enroll::Arguments),
     /// Write a proof of one event that anybody can check offline
     Prove(prove::Arguments),
     /// Tell whether this host is being recorded, and how well
@@ -151,16 +178,22 @@ fn run(line: CommandLine) -> Result<Exit> {
         Verb::Query(arguments) => query::run(&store()?, arguments),
         Verb::Follow(arguments) => follow::run(&store()?, arguments),
         Verb::Show(arguments) => show::run(&store()?, &arguments),
+        Verb::Session(arguments) => session::run(&store()?, &arguments),
+        Verb::Tree(arguments) => tree::run(&store()?, &arguments),
+        Verb::Blame(arguments) => blame::run(&store()?, &arguments),
         Verb::Prove(arguments) => {
             let store = store()?;
             prove::run(&store, &common.state_dir(&store), &arguments)
         }
         Verb::Verify(arguments) => {
             let store = store()?;
-            verify::run(&store, &common.state_dir(&store), &arguments)
+            verify::run(&store, (&common.state_dir(&store), &common.anchor(&store)), &arguments)
         }
+        Verb::Ship(arguments) => ship::run(common.store.as_deref(), common.config.as_deref(), &arguments),
+        Verb::Witness(arguments) => witness::run(&arguments),
+        Verb::Enroll(_) => enroll::run(&store()?),
         Verb::Status(arguments) => status::run(&store()?, &arguments),
-        Verb::Probe(arguments) => probe::run(&arguments),
+        Verb::Probe(arguments) => probe::run(common.config.as_deref(), &arguments),
         Verb::Config(arguments) => config::run(common.config.as_deref(), &arguments),
         Verb::Redaction(arguments) => redaction::run(&store()?, common.config.as_deref(), &arguments),
         Verb::Completion(arguments) => completion::run(&arguments),

@@ -1,11 +1,13 @@
 //! `recorder probe`: which hooks this kernel lets the recorder use, and why others are missing. Records nothing.
 
 use std::io::{self, Write as _};
+use std::path::Path;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use super::output::table_text;
+use crate::config::{Config, Family};
 use crate::daemon::control::{Probe, ProbeState};
 use crate::event::text::printable;
 use crate::exit::Exit;
@@ -36,12 +38,13 @@ enum Format {
 /// Tries every hook and reports.
 ///
 /// # Errors
-/// When the kernel refuses probes altogether, or the output can't be written.
-pub fn run(arguments: &Arguments) -> Result<Exit> {
-    let probes = report()?;
+/// When the configuration is wrong, the kernel refuses probes altogether, or the output can't be written.
+pub fn run(config: Option<&Path>, arguments: &Arguments) -> Result<Exit> {
+    let (config, _) = Config::load(config)?;
+    let probes = report(config.capture.family)?;
     let text = match arguments.output {
         Format::Json => serde_json::to_string(&probes)? + "\n",
-        Format::Table => table(&probes),
+        Format::Table => table(&probes) + &format!("capture.family is {}\n", config.capture.family.name()),
     };
     io::stdout().write_all(text.as_bytes())?;
     let complete = probes.iter().all(|probe| probe.state != ProbeState::Missing);
@@ -49,12 +52,12 @@ pub fn run(arguments: &Arguments) -> Result<Exit> {
 }
 
 #[cfg(feature = "capture")]
-fn report() -> Result<Vec<Probe>> {
-    Ok(crate::capture::probe_report()?.iter().map(Probe::from).collect())
+fn report(family: Family) -> Result<Vec<Probe>> {
+    Ok(crate::capture::probe_report(family)?.iter().map(Probe::from).collect())
 }
 
 #[cfg(not(feature = "capture"))]
-fn report() -> Result<Vec<Probe>> {
+fn report(_: Family) -> Result<Vec<Probe>> {
     anyhow::bail!("this build of the recorder can only read: it has no probes")
 }
 

@@ -100,12 +100,12 @@ pub fn filter(store: &Path, arguments: FilterArguments) -> Result<Filter> {
 }
 
 /// The host part of an origin name.
-fn host_of(origin: &str) -> String {
+pub fn host_of(origin: &str) -> String {
     origin.split('/').next().unwrap_or(origin).to_owned()
 }
 
 /// How many frames a running daemon has made durable; without one, everything that is there.
-fn durable_frames(store: &Path) -> u64 {
+pub fn durable_frames(store: &Path) -> u64 {
     let asked = Watermarks::open(store).and_then(|mut watermarks| watermarks.first());
     asked.ok().flatten().unwrap_or(u64::MAX)
 }

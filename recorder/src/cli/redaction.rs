@@ -67,12 +67,24 @@ fn read_salt(path: &Path) -> Result<Salt> {
 /// One entry of an event's `redacted`.
 #[derive(Debug, Deserialize)]
 struct Entry {
-    argument: u32,
+    argument: Option<u32>,
+    env: Option<u32>,
     at: u32,
     #[serde(default)]
     cut: bool,
     salt_key: String,
     commitment: String,
+}
+
+impl Entry {
+    /// Where the blank is, for people.
+    fn place(&self) -> String {
+        let (what, index) = match (self.argument, self.env) {
+            (None, Some(index)) => ("variable", index),
+            (argument, _) => ("argument", argument.unwrap_or_default()),
+        };
+        format!("{what} {index} at {}", self.at)
+    }
 }
 
 /// Checks a secret, or prints salts.
@@ -163,7 +175,7 @@ fn check(seq: u64, entries: &[Entry], salts: &[Salt], secret: &[u8]) -> Result<E
             [secret, without_end].iter().find_map(|secret| opens(&commitment, salt, secret, entry.cut));
         let Some(length) = opened else { continue };
         exit = Exit::OK;
-        let place = format!("event {seq}, argument {} at {}", entry.argument, entry.at);
+        let place = format!("event {seq}, {}", entry.place());
         if entry.cut {
             writeln!(out, "{place}: this is the secret, of which the first {length} bytes were recorded")?;
         } else {
@@ -179,7 +191,7 @@ fn check(seq: u64, entries: &[Entry], salts: &[Salt], secret: &[u8]) -> Result<E
 fn print_salts(entries: &[Entry], salts: &[Salt]) -> Result<Exit> {
     let mut out = io::stdout().lock();
     for (entry, salt) in entries.iter().zip(salts) {
-        writeln!(out, "argument {} at {}: salt {}", entry.argument, entry.at, hex(salt))?;
+        writeln!(out, "{}: salt {}", entry.place(), hex(salt))?;
     }
     Ok(Exit::OK)
 }

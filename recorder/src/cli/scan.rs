@@ -1,6 +1,7 @@
-//! Walks the frames of a store for a filter, oldest or newest first. Damage is told on stderr and counted; what is
+//! Walks the frames of a store for what is searched, oldest or newest first. Damage is told on stderr and counted; what is
 //! behind it is still read.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
@@ -8,9 +9,9 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::filter::Filter;
 use super::lookup::{Candidate, Question};
 use super::users;
+use crate::event::record::RecordError;
 use crate::store::StoreError;
 use crate::store::directory::{Directory, SegmentFile};
 use crate::store::reader::{Frame, SegmentReader};
@@ -18,14 +19,32 @@ use crate::store::reader::{Frame, SegmentReader};
 /// Takes a line that matches (without its newline) and tells whether to go on.
 pub type Visit<'v> = dyn FnMut(&[u8]) -> Result<ControlFlow<()>> + 'v;
 
+/// What is searched: a predicate over event lines, and what spares looking at most of them.
+pub trait Search: fmt::Debug {
+    /// Sets of keys of the index: every event that matches has a key of each set.
+    fn keys(&self) -> Vec<Vec<u32>>;
+
+    /// Whether the first and the last time of a frame, or of many, leave room for a match.
+    fn may_match_in(&self, times: (i64, i64)) -> bool;
+
+    /// The next line of frame data that may match, and what is behind it.
+    fn next_line<'d>(&self, data: &'d [u8]) -> Option<(&'d [u8], &'d [u8])>;
+
+    /// Whether this line is asked for.
+    ///
+    /// # Errors
+    /// When the line is not an event, as far as it was parsed.
+    fn matches(&self, line: &[u8]) -> Result<bool, RecordError>;
+}
+
 /// What follows the description of damage.
 const NOT_SHOWN: &str = "the events there are not shown; `recorder verify` tells more";
 
-/// A filter at work on a store.
+/// A search at work on a store.
 #[derive(Debug)]
 pub struct Scan<'f> {
     directory: Directory,
-    filter: &'f Filter,
+    search: &'f dyn Search,
     /// `None` when every frame is to be read.
     question: Option<Question<'f>>,
     /// Only frames with lower numbers are looked at: the rest may not be on disk yet.
@@ -39,10 +58,10 @@ impl<'f> Scan<'f> {
     ///
     /// # Errors
     /// When the store can't be read, or is none.
-    pub fn open(store: &Path, filter: &'f Filter, end_frame: u64) -> Result<Self> {
+    pub fn open(store: &Path, search: &'f dyn Search, end_frame: u64) -> Result<Self> {
         let directory = open_store(store)?;
-        let question = Some(Question::new(filter));
-        Ok(Self { directory, filter, question, end_frame, problems: 0, data: Vec::new() })
+        let question = Some(Question::new(search));
+        Ok(Self { directory, search, question, end_frame, problems: 0, data: Vec::new() })
     }
 
     /// Looks at every frame from now on, whatever an index says.
@@ -179,7 +198,7 @@ impl<'f> Scan<'f> {
         loop {
             match reader.next_header() {
                 Ok(Some(frame)) if frame.header.frame_no >= self.end_frame => return None,
-                Ok(Some(frame)) if self.filter.may_match_in((frame.header.t_first, frame.header.t_last)) => {
+                Ok(Some(frame)) if self.search.may_match_in((frame.header.t_first, frame.header.t_last)) => {
                     return Some(frame);
                 }
                 Ok(Some(frame)) => before = Some(frame.header.frame_no),
@@ -241,8 +260,10 @@ impl<'f> Scan<'f> {
             self.problem(&format_args!("{}: {error}; its events are not shown", place()));
         }
         let mut matches = Vec::new();
-        for line in self.filter.candidates(&data) {
-            match self.filter.matches(line) {
+        let mut rest = data.as_slice();
+        while let Some((line, behind)) = self.search.next_line(rest) {
+            rest = behind;
+            match self.search.matches(line) {
                 Ok(true) => matches.push(line),
                 Ok(false) => {}
                 Err(error) => self.problem(&format_args!("{}: a line is not an event: {error}", place())),

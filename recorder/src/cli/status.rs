@@ -174,6 +174,7 @@ fn retention(policy: &Retention) -> String {
 fn probes(text: &mut String, status: &Status) -> Result<()> {
     let attached = status.probes.iter().filter(|probe| probe.state == ProbeState::Attached).count();
     writeln!(text, "probes      {attached} of {} attached", status.probes.len())?;
+    writeln!(text, "family      {}", family(status))?;
     match (&status.canary.every, &status.canary.last) {
         (Some(every), Some(last)) => {
             writeln!(text, "canary      every {}, last at {}", printable(every), local(last))?;
@@ -203,6 +204,23 @@ fn probes(text: &mut String, status: &Status) -> Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// Which families of hooks were to be used, and what came of it.
+fn family(status: &Status) -> String {
+    let by_object = status
+        .probes
+        .iter()
+        .filter(|probe| probe.family == "object" && probe.state == ProbeState::Attached)
+        .flat_map(|probe| probe.event.split_whitespace());
+    let mut kinds: Vec<_> = by_object.collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let outcome = match kinds.len() {
+        0 => "all kinds by system calls".to_owned(),
+        count => format!("{count} kinds by object, the rest by system calls"),
+    };
+    format!("{}: {outcome}", printable(&status.family))
 }
 
 fn local(time: &str) -> String {
@@ -261,6 +279,7 @@ mod tests {
                 keep_size: None,
                 hold: vec!["2026-11-01/2026-11-07".to_owned()],
             },
+            family: "auto".to_owned(),
         }
     }
 
@@ -283,6 +302,17 @@ mod tests {
             text.contains("missing   syscalls:sys_enter_mmap\\x1b (file_map_write): no such tracepoint"),
             "{text}"
         );
+        assert!(text.contains("family      auto: all kinds by system calls\n"), "{text}");
+        let by_object = |event: &str| Probe {
+            event: event.to_owned(),
+            hook: "fexit/vfs_unlink".to_owned(),
+            family: "object".to_owned(),
+            state: ProbeState::Attached,
+            why: None,
+        };
+        let probes = vec![by_object("file_delete dir_delete"), by_object("file_delete")];
+        let text = family(&Status { probes, ..status() });
+        assert_eq!(text, "auto: 2 kinds by object, the rest by system calls");
         let failed = Status { failure: Some("disk full".to_owned()), ..status() };
         let text = human(Path::new("/data/log"), &Overview { daemon: Some(failed), ..overview }).unwrap();
         assert!(text.starts_with("NOT RECORDING: disk full"), "{text}");

@@ -11,13 +11,14 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::filter::parse_time;
 use super::scan::open_store;
-use super::{UsageError, proof};
+use super::{UsageError, anchors, proof};
 use crate::chain::checkpoint::Checkpoint;
 use crate::chain::key::OriginPublic;
-use crate::config::Period;
+use crate::config::{Anchor, Period};
 use crate::event::text::printable;
 use crate::exit::Exit;
 use crate::store::{CHECKPOINT_FILE, checkpoint_file};
+use crate::verify::anchor::Anchored;
 use crate::verify::finding::Severity;
 use crate::verify::report::{Proven, Removed, Report, Verdict};
 use crate::verify::{Progress, VerifyOptions, verify};
@@ -28,10 +29,11 @@ const EXAMPLES: &str = "Examples:
   recorder verify --store /mnt/copy --key web1.pub  a copy, with a key that you kept elsewhere
   recorder verify --proof 4711.tlog-proof --key web1.pub   one event, without a store (see `recorder prove`)
   recorder verify --checkpoint /safe/web1.ckpt      nothing that this checkpoint covers may be missing
+  recorder verify --policy web1.policy --ask        with witnesses outside the host: VERIFIED, or what is wrong
   recorder verify --headers-only                    chain and signatures, without reading the events
 Exit codes: 0 VERIFIED, 1 VERIFIED WITH WARNINGS, 2 TAMPERED, 3 INCOMPLETE, 4 STALE, 5 UNANCHORED, 64 usage,
-70 could not. A check on the recording host alone never ends with 0: whoever owns the host could have rewritten
-everything; only an anchor elsewhere can tell.";
+70 could not. A check without witnesses never ends with 0: whoever owns the host could have rewritten everything; only
+somebody elsewhere can tell. Nor does one with the policy that the host itself has.";
 
 /// Longest key file that is read.
 const MAX_KEY: u64 = 4096;
@@ -63,8 +65,10 @@ pub struct Arguments {
     /// must have, whatever its own configuration says
     #[arg(long, value_name = "AGE", value_parser = parse_age)]
     retention: Option<Period>,
+    #[command(flatten)]
+    anchors: anchors::Witnesses,
     /// Check the proof of one event in this file; needs no store, only the key
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["since", "until", "headers_only", "jobs", "checkpoint", "retention"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["since", "until", "headers_only", "jobs", "checkpoint", "retention", "policy", "receipt", "ask"])]
     proof: Option<PathBuf>,
     /// Write the report as one JSON object
     #[arg(long)]
@@ -75,22 +79,24 @@ pub struct Arguments {
 ///
 /// # Errors
 /// When the store can't be looked at at all, the key can't be read, or the output can't be written.
-pub fn run(store: &Path, state_dir: &Path, arguments: &Arguments) -> Result<Exit> {
+pub fn run(store: &Path, (state_dir, configured): (&Path, &Anchor), arguments: &Arguments) -> Result<Exit> {
     let key = arguments.key.as_deref().map(read_key).transpose()?;
     if let Some(file) = &arguments.proof {
         return proof::run(file, key, store, arguments.json);
     }
     // Before the store is looked at: whatever a checkpoint covers is in the store by then.
     let checkpoint = checkpoint(arguments.checkpoint.as_deref(), state_dir)?;
+    let gathered = anchors::gather(store, configured, &arguments.anchors)?;
     let ns = |time: Timestamp| i64::try_from(time.as_nanosecond());
     let options = VerifyOptions {
         since: arguments.since.map(ns).transpose()?,
         until: arguments.until.map(ns).transpose()?,
         headers_only: arguments.headers_only,
         jobs: arguments.jobs,
-        key,
+        key: key.or(gathered.key),
         checkpoint,
         retention: arguments.retention.map(Period::nanoseconds),
+        trust: gathered.trust,
     };
     if let (Some(since), Some(until)) = (options.since, options.until)
         && since > until
@@ -106,7 +112,7 @@ pub fn run(store: &Path, state_dir: &Path, arguments: &Arguments) -> Result<Exit
     Ok(Exit(report.verdict.exit_code()))
 }
 
-fn parse_age(text: &str) -> Result<Period, String> {
+pub(super) fn parse_age(text: &str) -> Result<Period, String> {
     Period::try_from(text.to_owned())
 }
 
@@ -178,6 +184,9 @@ fn sentences(report: &Report) -> Result<String> {
         )?,
         (None, _) => writeln!(text, "No origin key: signatures were not checked.")?,
     }
+    if let Some(anchored) = &report.anchored {
+        writeln!(text, "{}", cosigned(anchored, report))?;
+    }
     if let Some(frames) = report.checkpoint {
         writeln!(text, "Compared with the checkpoint over {frames} frames.")?;
     }
@@ -191,6 +200,23 @@ fn sentences(report: &Report) -> Result<String> {
         writeln!(text, "- {}: {}", label(finding.severity), printable(&finding.to_string()))?;
     }
     Ok(text)
+}
+
+fn cosigned(anchored: &Anchored, report: &Report) -> String {
+    let Anchored { frames, time, age, trusted, witnesses, .. } = anchored;
+    let when = local(i64::try_from(*time).unwrap_or(i64::MAX).saturating_mul(1_000_000_000));
+    let names = printable(&witnesses.join(", ")).into_owned();
+    let end = report.proven.frames.map_or(0, |(_, last)| last.saturating_add(1));
+    let behind = match end.saturating_sub(*frames) {
+        0 => String::new(),
+        behind => format!(" {behind} frames behind that are not anchored yet."),
+    };
+    let whose = if *trusted {
+        ""
+    } else {
+        " That counts once you give the policy and the key of the log yourself (--policy): these are the host's."
+    };
+    format!("Anchored: {frames} frames, by {names}, last at {when}, {age} s ago.{behind}{whose}")
 }
 
 fn removed(range: &Removed) -> String {

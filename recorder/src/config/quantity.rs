@@ -3,6 +3,8 @@ use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+use super::Broken;
+
 /// Powers of 1024 and their names, largest first.
 const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
@@ -22,6 +24,14 @@ impl Size {
     #[must_use]
     pub const fn bytes(self) -> u64 {
         self.0
+    }
+
+    /// Refuses a value of `key` outside of these bounds.
+    pub(super) fn judge(self, key: &'static str, least: Self, most: Self) -> Result<(), Broken> {
+        if self < least || self > most {
+            return Err((key, format!("{self} is not between {least} and {most}")));
+        }
+        Ok(())
     }
 }
 

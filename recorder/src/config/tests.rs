@@ -1,4 +1,6 @@
 //! Configuration as a person writes it, right and wrong.
+use std::path::PathBuf;
+
 use super::*;
 use std::fs;
 use tempfile::TempDir;
@@ -70,7 +72,7 @@ fn later_files_win_and_each_value_knows_its_line() {
     let show = config.settings(&origins);
     let age = show.iter().find(|setting| setting.key == "store.segment_age").unwrap();
     assert_eq!(age.value, "\"10m\"");
-    assert_eq!(show.len(), 18);
+    assert_eq!(show.len(), 24);
 }
 
 #[test]
@@ -120,11 +122,16 @@ fn wrong_values_are_named_with_line_and_key() {
             "recorder.toml:2: `store.state_dir`: lies inside store.dir",
         ),
         (
+            "[capture]\n\nfamily = \"object\"",
+            "recorder.toml:3: `capture.family`: unknown variant `object`, expected `auto` or `syscall`",
+        ),
+        (
             "[capture]\nring_files = \"3MiB\"",
             "recorder.toml:2: `capture.ring_files`: 3MiB is not a power of two, which the kernel wants of a ring",
         ),
         ("[capture]\nexclude = [\"/a/[\"]", "recorder.toml:2: `capture.exclude`: "),
         ("[capture]\nexclude = \"/a\"", "recorder.toml:2: `capture.exclude`: "),
+        ("[capture]\nenv = [\"A=b\"]", "recorder.toml:2: `capture.env`: `A=b` is not the name of a variable"),
         (
             "[redact]\nenabled = true\npatterns = [\n  \"--pin (?P<secret>[0-9]+)\",\n  \"(?P<secret>\",\n]",
             "recorder.toml:3: `redact.patterns`: pattern 2, `(?P<secret>`: unclosed group",

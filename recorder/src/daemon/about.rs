@@ -7,6 +7,7 @@ use super::canary;
 use crate::capture::loss::Loss;
 use crate::capture::{ProbeRow, State};
 use crate::chain::Hash;
+use crate::config::Family;
 use crate::event::{Body, Event, Value};
 use crate::store::retention::Removal;
 use crate::store::writer::Recovery;
@@ -38,6 +39,8 @@ pub struct Beginning<'a> {
     pub failure: Option<String>,
     /// Whether memory is kept out of swap.
     pub memory_locked: bool,
+    /// Which families of hooks were to be used.
+    pub family: Family,
 }
 
 /// Recording began: what was found in the store, what is attached and what is not.
@@ -67,6 +70,7 @@ pub fn start(
             ("memory_locked", Value::Bool(beginning.memory_locked)),
             ("hooks", Value::Number(attached as u64)),
             ("missing", Value::List(missing.map(why).collect())),
+            ("family", text(beginning.family.name())),
             ("object", Value::List(by_object(probes))),
         ],
     )

@@ -21,8 +21,8 @@ use super::sealer::{self, Process, Sealer};
 use super::sink::Sink;
 use super::{Options, about, privileges};
 use crate::capture::ring::{Reader, boot_ns, wall_ns};
-use crate::capture::{Capture, ProbeRow, Sizes, State};
-use crate::config::Config;
+use crate::capture::{Capture, Choice, ProbeRow, Sizes, State};
+use crate::config::{Config, Family};
 use crate::enrich::Enricher;
 use crate::enrich::scope::Scope;
 use crate::redact::Redactor;
@@ -67,7 +67,8 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     tell_recovery(&config.store.dir, &recovery);
     let redactor = redactor(config)?;
     let shared = Shared::new(&config.store.dir, &boot, recovery.next_frame);
-    let mut capture = Capture::start(sizes(config)?)?;
+    let mut capture = Capture::start_with(sizes(config)?, choice(config))?;
+    shared.set_family(config.capture.family.name());
     shared.set_retention(config.store.retention());
     shared.set_probes(capture.rows().iter().map(Probe::from).collect());
     let mut reader = Reader::new(&mut capture)?;
@@ -75,7 +76,7 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     privileges::drop_after_attach().context("dropping capabilities")?;
     let sink = Sink::start(writer, Arc::clone(&shared), wall_ns).context("starting the writing thread")?;
     let scope = Scope::new(config.capture.exclude_globs()?).context("capture.exclude")?;
-    let enricher = Enricher::new(Path::new("/proc")).with_scope(scope).guarding(
+    let enricher = Enricher::new(Path::new("/proc")).with_scope(scope).keeping(&config.capture.env).guarding(
         &config.store.dir,
         &config.store.state_dir,
         helper.as_ref().map(Process::pid),
@@ -85,8 +86,8 @@ fn record(config: &Config, last_failure: &LastFailure) -> Result<()> {
     let mut pipeline =
         Pipeline::new(lines, enricher, Arc::clone(&shared)).with_halt(Halt::of(&config.capture));
     let booted = wall_ns().saturating_sub(i64::try_from(boot_ns()).unwrap_or(0));
-    let failure = last_failure.recall();
-    let beginning = Beginning { boot: &boot, booted, running, failure, memory_locked };
+    let (family, failure) = (config.capture.family, last_failure.recall());
+    let beginning = Beginning { boot: &boot, booted, running, failure, memory_locked, family };
     pipeline.begin(&mut reader)?;
     // Behind the beginning, so that nothing of its first round is known by half.
     let mut pipeline = pipeline.with_canary(start_canary(config, (&mut capture, attacher), &shared)?);
@@ -245,6 +246,15 @@ fn sizes(config: &Config) -> Result<Sizes> {
         critical: u32::try_from(config.capture.ring_critical.bytes()).context("capture.ring_critical")?,
         files: u32::try_from(config.capture.ring_files.bytes()).context("capture.ring_files")?,
     })
+}
+
+/// Which hooks are tried.
+fn choice(config: &Config) -> Choice {
+    let family = config.capture.family;
+    if family == Family::Syscall {
+        tracing::warn!("capture.family is \"syscall\": what 32-bit programs change is not recorded");
+    }
+    Choice { family, environment: !config.capture.env.is_empty(), ..Choice::default() }
 }
 
 fn tell_recovery(store: &Path, recovery: &Recovery) {

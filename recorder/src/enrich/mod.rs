@@ -6,6 +6,7 @@ pub mod mounts;
 pub mod pam;
 pub mod process_table;
 pub mod procfs;
+pub mod roots;
 pub mod scope;
 pub mod users;
 
@@ -22,6 +23,7 @@ use mounts::Mounts;
 use pam::PamTable;
 use process_table::ProcessTable;
 use procfs::{ProcessId, Procfs};
+use roots::Roots;
 use scope::Scope;
 
 /// What is known about the host's processes; it learns from every event that passes. Takes its time from the events,
@@ -32,8 +34,11 @@ pub struct Enricher {
     processes: ProcessTable,
     cgroups: CgroupTable,
     pam: PamTable,
+    roots: Roots,
     scope: Scope,
     guard: Guard,
+    /// Environment variables that are kept.
+    names: Vec<Vec<u8>>,
 }
 
 impl Enricher {
@@ -50,8 +55,10 @@ impl Enricher {
             processes,
             cgroups,
             pam: PamTable::default(),
+            roots: Roots::default(),
             scope: Scope::default(),
             guard: Guard::default(),
+            names: Vec::new(),
         }
     }
 
@@ -65,6 +72,12 @@ impl Enricher {
     #[must_use]
     pub fn with_scope(self, scope: Scope) -> Self {
         Self { scope, ..self }
+    }
+
+    /// Keeps these variables of each program's environment; all others are forgotten here.
+    #[must_use]
+    pub fn keeping(self, names: &[String]) -> Self {
+        Self { names: names.iter().map(|name| name.as_bytes().to_vec()).collect(), ..self }
     }
 
     /// Watches over the store at `path`, which this process and `helper` write to; checkpoints are in `state_dir`.
@@ -120,6 +133,7 @@ impl Enricher {
             | Body::Recorder(_) => {}
         }
         self.cgroups.learn(task.cgroup_id, process, mono, &self.procfs);
+        self.roots.learn(task, shown_root(event), mono, &self.procfs);
     }
 
     fn complete<'a>(&'a self, event: &mut Event<'a>) {
@@ -131,6 +145,25 @@ impl Enricher {
             task.cgroup = Some(Cow::Borrowed(&cgroup.path));
             task.container = cgroup.container.as_deref().map(Cow::Borrowed);
         }
+        task.root = self.roots.get(task).map(Cow::Borrowed);
+        if let Body::Exec(exec) = &mut event.body {
+            exec.env.retain(|variable| self.is_kept(variable));
+        }
+    }
+
+    fn is_kept(&self, variable: &[u8]) -> bool {
+        self.names
+            .iter()
+            .any(|name| variable.strip_prefix(&name[..]).is_some_and(|rest| rest.starts_with(b"=")))
+    }
+}
+
+/// The root directory as the kernel walked it, on the events that have it.
+fn shown_root<'a>(event: &'a Event<'_>) -> Option<&'a [u8]> {
+    match &event.body {
+        Body::Exec(exec) => exec.root.as_deref(),
+        Body::System(system) if system.call == "chroot" && event.errno == 0 => system.path.as_deref(),
+        _ => None,
     }
 }
 

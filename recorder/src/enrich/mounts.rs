@@ -3,6 +3,8 @@
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
+    /// Device of the file system, `major:minor`.
+    pub dev: Vec<u8>,
     /// Where it is mounted.
     pub point: Vec<u8>,
     /// Which part of the file system is mounted.
@@ -34,6 +36,17 @@ impl Mounts {
             .max_by_key(|mount| mount.point.len())
     }
 
+    /// Where a file of a file system is seen: the shortest path of those that no other mount covers. `inside` is its path
+    /// from the root of the file system `dev`.
+    #[must_use]
+    pub fn place(&self, dev: &[u8], inside: &[u8]) -> Option<Vec<u8>> {
+        let places = self.list.iter().filter(|mount| mount.dev == dev).filter_map(|mount| {
+            let place = joined(&mount.point, below(inside, &mount.root)?);
+            self.of(&place).is_some_and(|seen| std::ptr::eq(seen, mount)).then_some(place)
+        });
+        places.min_by_key(Vec::len)
+    }
+
     /// Every mount, in the order of the text.
     pub fn iter(&self) -> impl Iterator<Item = &Mount> {
         self.list.iter()
@@ -53,13 +66,25 @@ pub fn below<'a>(path: &'a [u8], directory: &[u8]) -> Option<&'a [u8]> {
     matches!(rest.first(), None | Some(b'/')).then_some(rest)
 }
 
+/// A path with the rest that [`below`] gave.
+#[must_use]
+fn joined(directory: &[u8], rest: &[u8]) -> Vec<u8> {
+    let mut path = directory.strip_suffix(b"/").unwrap_or(directory).to_vec();
+    path.extend_from_slice(if rest == b"/" { b"" } else { rest });
+    if path.is_empty() {
+        path.push(b'/');
+    }
+    path
+}
+
 /// `36 35 98:0 /root /point rw,noatime shared:1 - ext3 /dev/root rw`, optional fields before the dash.
 fn mount(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|&byte| byte == b' ');
-    let root = unescape(fields.nth(3)?);
+    let dev = fields.nth(2)?.to_vec();
+    let root = unescape(fields.next()?);
     let point = unescape(fields.next()?);
     fields.find(|field| *field == b"-")?;
-    Some(Mount { point, root, fstype: fields.next()?.to_vec() })
+    Some(Mount { dev, point, root, fstype: fields.next()?.to_vec() })
 }
 
 /// Blanks, line ends and backslashes stand as `\` and three octal digits.
@@ -85,6 +110,21 @@ mod tests {
     const TEXT: &[u8] = b"22 27 0:21 / /proc rw - proc proc rw\n27 1 254:0 / / rw shared:1 master:2 - ext4 /dev/vda rw\n\
         23 27 0:22 / /sys rw - sysfs sysfs rw\n31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
         41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n50 27 8:1 /x /mnt/a\\040b\\134 rw - xfs /dev/sda rw\nodd\n";
+
+    #[test]
+    fn a_file_is_seen_where_its_file_system_is_mounted() {
+        let mounts = Mounts::parse(TEXT);
+        let place = |dev: &str, inside: &str| {
+            mounts.place(dev.as_bytes(), inside.as_bytes()).map(|path| String::from_utf8(path).unwrap())
+        };
+        assert_eq!(place("254:0", "/srv/jail").as_deref(), Some("/srv/jail"));
+        assert_eq!(place("254:0", "/").as_deref(), Some("/"));
+        assert_eq!(place("8:1", "/x/c").as_deref(), Some("/mnt/a b\\/c"));
+        assert_eq!(place("8:1", "/x").as_deref(), Some("/mnt/a b\\"));
+        assert_eq!(place("8:1", "/y"), None, "a part that is not mounted");
+        assert_eq!(place("254:0", "/sys/kernel"), None, "covered by another mount");
+        assert_eq!(place("9:9", "/"), None);
+    }
 
     #[test]
     fn a_path_lies_in_the_deepest_mount_above_it() {

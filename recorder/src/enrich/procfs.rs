@@ -83,6 +83,21 @@ impl Procfs {
         self.is_same(process).then(|| path.to_vec())
     }
 
+    /// The root directory of a thread, as far as it can be named from here.
+    #[must_use]
+    pub fn root(&self, process: ProcessId, tid: u32) -> Option<Vec<u8>> {
+        let root = fs::read_link(self.root.join(format!("{}/task/{tid}/root", process.pid))).ok()?;
+        self.is_same(process).then(|| root.into_os_string().into_vec())
+    }
+
+    /// The mount table that a thread sees, when it is in this mount namespace: threads of one process need not agree.
+    #[must_use]
+    pub fn mountinfo_in(&self, process: ProcessId, tid: u32, mntns: u32) -> Option<Vec<u8>> {
+        let text = self.read(&format!("{}/task/{tid}/mountinfo", process.pid))?;
+        let is_there = self.namespace(&format!("{}/task/{tid}/ns/mnt", process.pid)) == Some(mntns);
+        (is_there && self.is_same(process)).then_some(text)
+    }
+
     /// The mount table that a process sees.
     #[must_use]
     pub fn mountinfo(&self, process: ProcessId) -> Option<Vec<u8>> {

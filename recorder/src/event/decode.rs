@@ -174,10 +174,10 @@ fn read_task<'a>(cursor: &mut Cursor<'a>) -> Result<Task<'a>, DecodeError> {
         pidns: cursor.u32("pidns")?,
         ..Task::default()
     };
-    cursor.u32("reserved")?;
+    let root_id = cursor.u32("root")?;
     let comm = cursor.bytes("comm", COMM_LEN)?;
     let comm = comm.split(|&byte| byte == 0).next().unwrap_or(comm);
-    Ok(Task { comm, ..task })
+    Ok(Task { comm, root_id, ..task })
 }
 
 fn read_numbers(cursor: &mut Cursor<'_>) -> Result<Numbers, DecodeError> {
@@ -314,10 +314,13 @@ fn exec<'a>(event: &mut Event<'a>, numbers: &Numbers, texts: &Texts<'a>) -> Exec
     let exe = texts.get(Tag::Exe).and_then(|text| take(path::walked(text)));
     let cwd = texts.get(Tag::Cwd).and_then(|text| take(path::walked(text)));
     let argv: Vec<Cow<'_, [u8]>> = texts.bytes(Tag::Argv).map(arguments).unwrap_or_default();
+    let env = texts.bytes(Tag::Environment).map(arguments).unwrap_or_default();
+    // What is wrong with this path is no fault of the event's others.
+    let root = texts.get(Tag::Root).and_then(|text| path::walked(text).path);
     let argc = numbers.value(0);
     let file = texts.bytes(Tag::Given).unwrap_or_default();
     let interp = texts.bytes(Tag::Interp).filter(|&interp| interp != file);
-    flag_incomplete(event, texts, &[Tag::Argv, Tag::Given, Tag::Interp]);
+    flag_incomplete(event, texts, &[Tag::Argv, Tag::Given, Tag::Interp, Tag::Environment]);
     if (argv.len() as u64) < argc {
         event.flags |= flag::CUT;
     }
@@ -325,7 +328,8 @@ fn exec<'a>(event: &mut Event<'a>, numbers: &Numbers, texts: &Texts<'a>) -> Exec
         task.exe = exe;
     }
     let caps_gained = if event.errno == 0 { numbers.value(2) } else { 0 };
-    Exec { argv, argc, redacted: Vec::new(), cwd, file, interp, inode: numbers.inode, caps_gained }
+    let (redacted, inode) = (Vec::new(), numbers.inode);
+    Exec { argv, argc, env, redacted, cwd, file, interp, inode, caps_gained, root }
 }
 
 /// Marks an event with a text that was cut, or that the kernel itself could read and the probe could not.

@@ -3,6 +3,8 @@
 
 mod system;
 
+use std::borrow::Cow;
+
 use recorder_common::sample::flag;
 
 use super::clock::Clock;
@@ -88,18 +90,20 @@ fn push_task(out: &mut Vec<u8>, task: &Task<'_>, boot: &[u8]) {
     text_or_null(out, b",\"container\":", task.container.as_deref().map(str::as_bytes));
     number(out, b",\"mntns\":", task.mntns.into());
     number(out, b",\"pidns\":", task.pidns.into());
+    if task.root_id != 0 {
+        text_or_null(out, b",\"root\":", task.root.as_deref());
+    }
 }
 
 fn push_exec(out: &mut Vec<u8>, exec: &Exec<'_>) {
     out.extend_from_slice(b",\"argv\":[");
-    for (index, argument) in exec.argv.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        push_json(out, argument);
+    push_texts(out, &exec.argv);
+    number(out, b"],\"argc\":", exec.argc);
+    if !exec.env.is_empty() {
+        out.extend_from_slice(b",\"env\":[");
+        push_texts(out, &exec.env);
+        out.push(b']');
     }
-    out.push(b']');
-    number(out, b",\"argc\":", exec.argc);
     push_redacted(out, &exec.redacted);
     text_or_null(out, b",\"cwd\":", exec.cwd.as_deref());
     text_or_null(out, b",\"file\":", Some(exec.file));
@@ -112,10 +116,20 @@ fn push_exec(out: &mut Vec<u8>, exec: &Exec<'_>) {
     }
 }
 
+fn push_texts(out: &mut Vec<u8>, texts: &[Cow<'_, [u8]>]) {
+    for (index, text) in texts.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        push_json(out, text);
+    }
+}
+
 fn push_redacted(out: &mut Vec<u8>, redacted: &[Redaction]) {
     for (index, redaction) in redacted.iter().enumerate() {
         out.extend_from_slice(if index == 0 { b",\"redacted\":[{" } else { b",{" });
-        out.extend_from_slice(b"\"argument\":");
+        let place: &[u8] = if redaction.is_env { b"\"env\":" } else { b"\"argument\":" };
+        out.extend_from_slice(place);
         push_number(out, redaction.argument.into());
         number(out, b",\"at\":", redaction.at.into());
         text(out, b",\"rule\":", Some(redaction.rule.as_bytes()));

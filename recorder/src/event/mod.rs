@@ -79,6 +79,10 @@ pub struct Task<'a> {
     pub mntns: u32,
     /// Pid namespace.
     pub pidns: u32,
+    /// 0 when the root directory is the recorder's own; else a number that no other directory has while it lives.
+    pub root_id: u32,
+    /// The root directory, when it is another than the recorder's and could be found.
+    pub root: Option<Cow<'a, [u8]>>,
 }
 
 /// What a kind adds to an event.
@@ -110,7 +114,9 @@ pub struct Exec<'a> {
     pub argv: Vec<Cow<'a, [u8]>>,
     /// Number of arguments.
     pub argc: u64,
-    /// Secrets that were blanked in `argv`.
+    /// Environment: all that came, until it is chosen from. Each is `NAME=VALUE`.
+    pub env: Vec<Cow<'a, [u8]>>,
+    /// Secrets that were blanked in `argv` and `env`.
     pub redacted: Vec<Redaction>,
     /// Absolute working directory.
     pub cwd: Option<Cow<'a, [u8]>>,
@@ -122,13 +128,17 @@ pub struct Exec<'a> {
     pub inode: Option<Inode>,
     /// Capabilities that the executable gave.
     pub caps_gained: u64,
+    /// Root directory of the process as the kernel walked it, when it is another than the recorder's.
+    pub root: Option<Cow<'a, [u8]>>,
 }
 
-/// A secret that was blanked in an argument, and what proves later what it was; see [`crate::redact`].
+/// A secret that was blanked in an argument or a variable, and what proves later what it was; see [`crate::redact`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redaction {
-    /// Index of the argument.
+    /// Index of the argument, or of the variable.
     pub argument: u32,
+    /// It stood in `env`, not in `argv`.
+    pub is_env: bool,
     /// Where in the written argument the blank begins, bytes.
     pub at: u32,
     /// The rule that found it.

@@ -128,8 +128,12 @@ pub struct Record<'a> {
     pub mntns: Option<u32>,
     pub pidns: Option<u32>,
     #[serde(borrow)]
+    pub root: Option<Text<'a>>,
+    #[serde(borrow)]
     pub argv: Option<Vec<Text<'a>>>,
     pub argc: Option<u64>,
+    #[serde(borrow)]
+    pub env: Option<Vec<Text<'a>>>,
     #[serde(borrow)]
     pub cwd: Option<Text<'a>>,
     #[serde(borrow)]

@@ -61,7 +61,8 @@ pub fn sentence(record: &Record<'_>, users: &Users) -> String {
 }
 
 /// `alice`, or `alice as root` when the login user differs from who acts.
-fn who(record: &Record<'_>, users: &Users) -> String {
+#[must_use]
+pub fn who(record: &Record<'_>, users: &Users) -> String {
     let name = |id: u32| users.name(id).map_or_else(|| format!("uid {id}"), printed);
     match (record.loginuid, record.euid) {
         (Some(login), Some(acting)) if login != acting => format!("{} as {}", name(login), name(acting)),
@@ -102,7 +103,9 @@ fn program(record: &Record<'_>) -> String {
     line
 }
 
-fn quoted(argument: &str) -> Cow<'_, str> {
+/// An argument as a shell would need it.
+#[must_use]
+pub fn quoted(argument: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%\\{}".contains(c);
     if !argument.is_empty() && argument.chars().all(plain) {
         return Cow::Borrowed(argument);

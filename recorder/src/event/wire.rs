@@ -150,7 +150,7 @@ impl<'a> Text<'a> {
     }
 }
 
-const TAGS: usize = Tag::Params as usize + 1;
+const TAGS: usize = Tag::Root as usize + 1;
 const KNOWN_FLAGS: u8 = TEXT_CUT | TEXT_DELETED | TEXT_UNREACHABLE | TEXT_FAULT;
 
 /// The texts of one sample, by tag.

@@ -1,4 +1,4 @@
-//! Blanks secrets in the arguments of programs before an event becomes a line, so that they never reach the disk.
+//! Blanks secrets in the arguments and variables of programs before an event becomes a line, so that they never reach the disk.
 //!
 //! In their place is [`BLANK`], with a salted commitment for each, see [`commitment`]. No rule set knows every secret;
 //! docs/operations.md says what these can't catch.
@@ -81,11 +81,15 @@ impl Redactor {
         // The probe's room ended inside the arguments.
         let is_cut = event.flags & flag::CUT != 0;
         let spans = self.look(exec, is_cut);
-        if spans.is_empty() {
+        let of_env = self.look_env(&exec.env, is_cut);
+        if spans.is_empty() && of_env.is_empty() {
             return None;
         }
         let mut exec = exec.clone();
-        self.blank(&mut exec, &spans, (seq, event.mono, is_cut));
+        let mut blanks = Blanks { key: &self.key, place: (seq, event.mono), is_cut, list: Vec::new() };
+        blanks.put(&mut exec.argv, &spans, false);
+        blanks.put(&mut exec.env, &of_env, true);
+        exec.redacted = blanks.list;
         let (task, flags) = (event.task.clone(), event.flags | flag::REDACTED);
         Some(Event { task, flags, body: Body::Exec(exec), ..*event })
     }
@@ -104,24 +108,53 @@ impl Redactor {
         spans.merged()
     }
 
+    /// As `look`, for variables: there is no option and no program whose they are.
+    fn look_env(&self, env: &[Cow<'_, [u8]>], is_cut: bool) -> Vec<Span> {
+        let mut spans = Spans::default();
+        if let Some(builtin) = &self.builtin {
+            let last = env.len().saturating_sub(1);
+            for (index, variable) in env.iter().enumerate() {
+                assignment::look(&mut spans, index, variable, false);
+                builtin.shapes.look(&mut spans, index, variable, (false, is_cut && index == last));
+            }
+        }
+        if !self.patterns.is_empty() {
+            self.patterns.look(&mut spans, env);
+        }
+        spans.merged()
+    }
+}
+
+/// The blanks of one event, while they are put in.
+struct Blanks<'k> {
+    key: &'k SaltKey,
+    /// Number and time of the event.
+    place: (u64, u64),
+    is_cut: bool,
+    list: Vec<Redaction>,
+}
+
+impl Blanks<'_> {
     /// Puts [`BLANK`] in place of each span and its commitment into the list.
-    fn blank(&self, exec: &mut Exec<'_>, spans: &[Span], (seq, mono, is_cut): (u64, u64, bool)) {
-        let last = exec.argv.len().saturating_sub(1);
+    fn put(&mut self, texts: &mut [Cow<'_, [u8]>], spans: &[Span], is_env: bool) {
+        let last = texts.len().saturating_sub(1);
         for of_one in spans.chunk_by(|a, b| a.argument == b.argument) {
             let Some(argument) = of_one.first().map(|span| span.argument) else { continue };
-            let Some(text) = exec.argv.get_mut(argument) else { continue };
+            let Some(text) = texts.get_mut(argument) else { continue };
             let (mut blanked, mut kept) = (Vec::with_capacity(text.len() + BLANK.len()), 0);
             for span in of_one {
                 blanked.extend_from_slice(text.get(kept..span.start).unwrap_or_default());
-                let index = exec.redacted.len();
+                let index = self.list.len();
                 if index < COMMITMENTS_MAX {
+                    let (seq, mono) = self.place;
                     let place = Place { seq, mono, index: u32::try_from(index).unwrap_or(u32::MAX) };
                     let secret = text.get(span.start..span.end).unwrap_or_default();
-                    exec.redacted.push(Redaction {
+                    self.list.push(Redaction {
                         argument: u32::try_from(argument).unwrap_or(u32::MAX),
+                        is_env,
                         at: u32::try_from(blanked.len()).unwrap_or(u32::MAX),
                         rule: span.rule.name(),
-                        is_cut: is_cut && argument == last && span.end == text.len(),
+                        is_cut: self.is_cut && argument == last && span.end == text.len(),
                         key: self.key.id(),
                         commitment: commit(&self.key.salt(place), secret),
                     });

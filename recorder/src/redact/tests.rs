@@ -255,6 +255,27 @@ fn marked(row: &str) -> String {
     text
 }
 
+#[test]
+fn variables_are_blanked_by_the_same_rules() {
+    let mut event = exec(&[b"app", b"--token", b"one"]);
+    let Body::Exec(exec) = &mut event.body else { panic!() };
+    exec.env = [&b"LD_PRELOAD=/lib/x.so"[..], b"DB_PASSWORD=two", b"PROXY=http://bob:three@host/"]
+        .map(Cow::Borrowed)
+        .to_vec();
+    let redacted = BUILTIN.redact(7, &event).unwrap();
+    let text = String::from_utf8(line(&redacted)).unwrap();
+    let env =
+        r#""env":["LD_PRELOAD=/lib/x.so","DB_PASSWORD=[redacted]","PROXY=http://bob:[redacted]@host/"]"#;
+    assert!(text.contains(env), "{text}");
+    assert!(text.contains(r#"{"argument":2,"at":0,"#), "{text}");
+    assert!(text.contains(r#"{"env":1,"at":12,"rule":"assignment""#), "{text}");
+    assert!(text.contains(r#"{"env":2,"at":17,"rule":"url""#), "{text}");
+    for (index, secret) in [(0, &b"one"[..]), (1, b"two"), (2, b"three")] {
+        let commitment = body(&redacted).redacted[index as usize].commitment;
+        assert_eq!(commitment, commit(&salt(index), secret));
+    }
+}
+
 fn shown(exec: &Exec<'_>) -> String {
     let texts: Vec<_> = exec.argv.iter().map(|argument| String::from_utf8_lossy(argument)).collect();
     texts.join("|")

@@ -20,7 +20,7 @@ pub mod reader;
 mod recovery;
 pub mod retention;
 pub mod salt_key;
-mod secret_file;
+pub(crate) mod secret_file;
 pub mod tiles;
 pub mod tombstone;
 pub mod tree_hashes;

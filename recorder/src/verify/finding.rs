@@ -102,6 +102,8 @@ pub enum Kind {
     TileAhead,
     /// A file that is no part of the store.
     UnknownFile,
+    /// A receipt of a witness that says nothing, or not what it seems to.
+    ReceiptWrong,
 }
 
 impl Kind {
@@ -148,7 +150,8 @@ impl Kind {
             | Self::NotAppendOnly
             | Self::TileUnfinished
             | Self::TileAhead
-            | Self::UnknownFile => Severity::Warning,
+            | Self::UnknownFile
+            | Self::ReceiptWrong => Severity::Warning,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::finding::{Finding, Kind};
 use super::segment::Segment;
-use super::tree::Tree;
+use super::tree::{Compared, Tree};
 use super::walk::{Expected, Walk};
 use crate::chain::key::Domain;
 use crate::chain::{Hash, once};
@@ -190,7 +190,7 @@ impl<'a> Joint<'a> {
     }
 
     /// What holds for the log as a whole; `last` is its newest segment.
-    pub(super) fn finish(self, last: Option<&mut Segment<'_>>) -> Ending {
+    pub(super) fn finish(self, last: Option<&mut Segment<'_>>) -> Ending<'a> {
         let lost = self.lost_before + self.lost;
         let (compared, mut findings) = self.tree.finish();
         if lost > 0 {
@@ -229,11 +229,11 @@ impl<'a> Joint<'a> {
 }
 
 /// What is known at the end of the log.
-pub(super) struct Ending {
+pub(super) struct Ending<'a> {
     /// Events that the recorder says were lost.
     pub lost: u64,
-    /// Whether the checkpoint from outside could be compared.
-    pub compared: bool,
+    /// Checkpoints from outside that could be compared.
+    pub compared: Compared<'a>,
     /// What was found.
     pub findings: Vec<Finding>,
 }

@@ -4,6 +4,7 @@
 //! end before `verify` returns.
 #![forbid(unsafe_code)]
 
+pub mod anchor;
 mod contents;
 pub mod event;
 pub mod finding;
@@ -26,6 +27,7 @@ use crate::store::frames::Frames;
 use crate::store::retention::told::{self, Newest};
 use crate::store::tiles::TILE_DIRECTORY;
 use crate::store::{ORIGIN_FILE, StoreError};
+use anchor::{Anchored, Trust};
 use finding::{Finding, Kind};
 use join::Joint;
 use report::{Asked, Proven, Report, judge};
@@ -50,6 +52,8 @@ pub struct VerifyOptions {
     pub checkpoint: Option<Checkpoint>,
     /// No segment may have been removed that was younger, ns.
     pub retention: Option<i64>,
+    /// Whom to believe outside the host, and what they said.
+    pub trust: Option<Trust>,
 }
 
 /// How often a store that retention removes from meanwhile is looked at again.
@@ -101,11 +105,13 @@ fn verify_once(
     options: &VerifyOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Look, StoreError> {
-    let tree = Tree::new(path, options.checkpoint.as_ref());
+    let mut tree = Tree::new(path);
     let directory = Directory::open(path)?;
     let mut findings = strays(&directory);
     let key = trusted_key(&directory, options, &mut findings);
     findings.extend(check_checkpoint(options, key.as_ref()));
+    let receipts = anchor::signed(options.trust.as_ref(), key.as_ref(), &mut findings);
+    tree.expect(options.checkpoint.iter().chain(receipts));
     let rules = Rules {
         key: key.as_ref(),
         headers_only: options.headers_only,
@@ -129,11 +135,13 @@ fn verify_once(
     retention::check_limits(&mut segments, options.retention);
     let ending = joint.finish(segments.last_mut());
     findings.extend(ending.findings);
+    let anchored = anchor::judge(options, &ending.compared, &mut findings);
+    let is_compared = |kept: &&Checkpoint| ending.compared.iter().any(|(said, _)| said == kept);
     let report = Report {
         lost: ending.lost,
-        checkpoint: options.checkpoint.as_ref().filter(|_| ending.compared).map(Checkpoint::size),
+        checkpoint: options.checkpoint.as_ref().filter(is_compared).map(Checkpoint::size),
         removed: retention::ranges(&segments),
-        ..report(options, key.as_ref(), &segments, findings)
+        ..report(options, (key.as_ref(), anchored), &segments, findings)
     };
     let now = Directory::open(path)?;
     let is_there = |segment| now.segments().binary_search(segment).is_ok();
@@ -306,7 +314,7 @@ fn walk_all(
 
 fn report(
     options: &VerifyOptions,
-    key: Option<&OriginPublic>,
+    (key, anchored): (Option<&OriginPublic>, Option<Anchored>),
     segments: &[Segment<'_>],
     mut findings: Vec<Finding>,
 ) -> Report {
@@ -321,7 +329,7 @@ fn report(
             .push(Finding::new(Kind::NothingFound, "no event was recorded in the range that was asked for"));
     }
     findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.segment.cmp(&b.segment)));
-    let verdict = judge(&findings);
+    let verdict = judge(&findings, anchored.as_ref());
     let (since, until, headers_only) = (options.since, options.until, options.headers_only);
     Report {
         verdict,
@@ -336,6 +344,7 @@ fn report(
         bytes: walks().map(|walk| walk.length).sum(),
         lost: 0,
         checkpoint: None,
+        anchored,
         removed: Vec::new(),
         findings,
     }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::anchor::Anchored;
 use super::finding::{Finding, Kind, Severity};
 use crate::store::format::FrameHeader;
 
@@ -131,6 +132,8 @@ pub struct Report {
     pub lost: u64,
     /// Frames of the checkpoint that the log was compared with, when it could be.
     pub checkpoint: Option<u64>,
+    /// How far witnesses outside the host vouch for the log.
+    pub anchored: Option<Anchored>,
     /// What retention removed.
     pub removed: Vec<Removed>,
     /// What was found, in log order.
@@ -150,12 +153,20 @@ impl Report {
     }
 }
 
-/// The verdict over findings when nothing outside the host vouches for the store: never better than unanchored.
+/// The verdict over findings, and over what the witnesses say: without those that are trusted, never better than unanchored.
 #[must_use]
-pub(super) fn judge(findings: &[Finding]) -> Verdict {
+pub(super) fn judge(findings: &[Finding], anchored: Option<&Anchored>) -> Verdict {
     match findings.iter().map(|finding| finding.severity).max() {
-        Some(Severity::Tampered) => Verdict::Tampered,
-        Some(Severity::Incomplete) => Verdict::Incomplete,
-        Some(Severity::Warning) | None => Verdict::Unanchored,
+        Some(Severity::Tampered) => return Verdict::Tampered,
+        Some(Severity::Incomplete) => return Verdict::Incomplete,
+        Some(Severity::Warning) | None => {}
+    }
+    let Some(anchored) = anchored.filter(|anchored| anchored.trusted) else { return Verdict::Unanchored };
+    // Of a log that goes on, a fresh anchor says that its end is not long ago.
+    let warns = |finding: &Finding| finding.kind != Kind::NoEnd;
+    match (anchored.fresh, findings.iter().any(warns)) {
+        (false, _) => Verdict::Stale,
+        (true, true) => Verdict::VerifiedWithWarnings,
+        (true, false) => Verdict::Verified,
     }
 }

@@ -12,6 +12,9 @@ use crate::chain::tile::{Tile, TileBuilder, TileId, WIDTH, fits};
 use crate::chain::tree::Frontier;
 use crate::store::tiles::Tiles;
 
+/// Checkpoints from outside whose size the tree had, and whether it was the same tree.
+pub(super) type Compared<'a> = Vec<(&'a Checkpoint, bool)>;
+
 const OTHER_HASHES: &str = "it has other hashes than the frames give";
 
 /// What is said about the tree, and how far it was followed.
@@ -19,19 +22,19 @@ pub(super) struct Tree<'a> {
     tiles: Tiles,
     /// Tiles that were there before the segments were looked at, and were not met yet.
     listed: BTreeSet<TileId>,
-    checkpoint: Option<&'a Checkpoint>,
+    /// What was said outside of the store; with each, once the tree had its size, whether it was the same.
+    said: Vec<(&'a Checkpoint, Option<bool>)>,
     /// The tree so far, as long as every frame was met.
     now: Option<Frontier>,
     /// The same for the tiles; none where the tree was not followed from its beginning.
     builder: Option<TileBuilder>,
-    compared: bool,
     findings: Vec<Finding>,
 }
 
 impl<'a> Tree<'a> {
     /// Looks which tiles there are. To be called before the segments are listed: what a recorder adds meanwhile is then
     /// in the segments at least.
-    pub(super) fn new(store: &Path, checkpoint: Option<&'a Checkpoint>) -> Self {
+    pub(super) fn new(store: &Path) -> Self {
         let tiles = Tiles::of(store);
         let mut findings = Vec::new();
         let listing = tiles.list().unwrap_or_else(|error| {
@@ -44,7 +47,14 @@ impl<'a> Tree<'a> {
         }));
         let (now, builder) = (Some(Frontier::new()), Some(TileBuilder::new()));
         let listed = listing.tiles.into_iter().collect();
-        Self { tiles, listed, checkpoint, now, builder, compared: false, findings }
+        Self { tiles, listed, said: Vec::new(), now, builder, findings }
+    }
+
+    /// Takes up checkpoints from outside, which the origin signed. To be called before anything is followed.
+    pub(super) fn expect(&mut self, said: impl IntoIterator<Item = &'a Checkpoint>) {
+        self.said.extend(said.into_iter().map(|said| (said, None)));
+        let empty = Frontier::new();
+        self.compare(&empty);
     }
 
     /// The tree over all frames in front of the next segment, when all of them were met.
@@ -112,16 +122,18 @@ impl<'a> Tree<'a> {
         self.findings.push(Finding::new(Kind::TileWrong, sentence));
     }
 
-    /// Compares with the checkpoint from outside where the tree has its size.
+    /// Compares with the checkpoints from outside where the tree has their size.
     fn compare(&mut self, tree: &Frontier) {
-        let Some(checkpoint) = self.checkpoint.filter(|said| said.size() == tree.size()) else { return };
-        self.compared = true;
-        if *checkpoint.root() != tree.root()
-            && self.findings.iter().all(|found| found.kind != Kind::CheckpointWrong)
-        {
+        let mut wrong = None;
+        for (said, holds) in self.said.iter_mut().filter(|(said, _)| said.size() == tree.size()) {
+            let same = *said.root() == tree.root();
+            *holds = Some(same);
+            wrong = if same { wrong } else { Some(said.size()) };
+        }
+        let Some(frames) = wrong else { return };
+        if self.findings.iter().all(|found| found.kind != Kind::CheckpointWrong) {
             let sentence = format!(
-                "the first {} frames are not those that the checkpoint was signed for: the log was written anew",
-                checkpoint.size()
+                "the first {frames} frames are not those that the checkpoint was signed for: the log was written anew"
             );
             self.findings.push(Finding::new(Kind::CheckpointWrong, sentence));
         }
@@ -168,20 +180,21 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// What holds at the end of the log; whether the checkpoint from outside was compared.
-    pub(super) fn finish(mut self) -> (bool, Vec<Finding>) {
+    /// What holds at the end of the log, and which checkpoints from outside could be compared, and agree.
+    pub(super) fn finish(mut self) -> (Compared<'a>, Vec<Finding>) {
         let end = self.now.as_ref().map(Frontier::size);
-        if let (Some(end), Some(checkpoint)) = (end, self.checkpoint)
-            && checkpoint.size() > end
+        let longest = self.said.iter().map(|(said, _)| said.size()).max();
+        if let (Some(end), Some(longest)) = (end, longest)
+            && longest > end
         {
             let sentence = format!(
-                "the checkpoint covers {} frames, the log has {end}: its end was cut off, it was set back, or this is a \
-                 copy that was made before the checkpoint",
-                checkpoint.size()
+                "the checkpoint covers {longest} frames, the log has {end}: its end was cut off, it was set back, or this is a \
+                 copy that was made before the checkpoint"
             );
             self.findings.push(Finding::new(Kind::RolledBack, sentence));
         }
         self.compare_tiles_ahead();
-        (self.compared, self.findings)
+        let compared = self.said.iter().filter_map(|(said, holds)| holds.map(|holds| (*said, holds)));
+        (compared.collect(), self.findings)
     }
 }

@@ -4,6 +4,8 @@ package main
 
 import (
 	"bufio"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -19,7 +21,7 @@ import (
 )
 
 type question struct {
-	Kind  string // note, record, tree, tiles, proof
+	Kind  string // note, cosigned, record, tree, tiles, proof
 	Key   string
 	Text  string
 	Path  [][]byte
@@ -64,6 +66,8 @@ func judge(q question) ([][]byte, error) {
 	case "note":
 		_, err := open(q.Text, q.Key)
 		return nil, err
+	case "cosigned":
+		return nil, cosigned(q.Text, q.Key)
 	case "record":
 		return nil, tlog.CheckRecord(hashes(q.Path), q.Size, hash(q.Root), q.Index, hash(q.Leaf))
 	case "tree":
@@ -91,6 +95,44 @@ func open(text, key string) ([]string, error) {
 		return nil, errors.New("not a checkpoint of this key's log")
 	}
 	return lines, nil
+}
+
+// A witness's key as C2SP tlog-cosignature has it, which sumdb does not know.
+type witness struct {
+	name string
+	id   uint32
+	key  ed25519.PublicKey
+}
+
+func (w witness) Name() string { return w.name }
+
+func (w witness) KeyHash() uint32 { return w.id }
+
+func (w witness) Verify(text, signature []byte) bool {
+	if len(signature) != 8+ed25519.SignatureSize {
+		return false
+	}
+	signed := fmt.Sprintf("cosignature/v1\ntime %d\n%s", binary.BigEndian.Uint64(signature), text)
+	return ed25519.Verify(w.key, []byte(signed), signature[8:])
+}
+
+// cosigned checks that the witness with that key cosigned the note.
+func cosigned(text, key string) error {
+	parts := strings.SplitN(key, "+", 3)
+	if len(parts) != 3 {
+		return errors.New("not a key")
+	}
+	bytes, err := base64.StdEncoding.Strict().DecodeString(parts[2])
+	if err != nil || len(bytes) != 1+ed25519.PublicKeySize || bytes[0] != 4 {
+		return errors.New("not the key of a witness")
+	}
+	sum := sha256.Sum256(append([]byte(parts[0]+"\n"), bytes...))
+	id := binary.BigEndian.Uint32(sum[:])
+	if parts[1] != fmt.Sprintf("%08x", id) {
+		return errors.New("not the id of the key")
+	}
+	_, err = note.Open([]byte(text), note.VerifierList(witness{parts[0], id, bytes[1:]}))
+	return err
 }
 
 // tiles proves that a leaf is in the tree with nothing but the tiles in a folder, and gives the path.

@@ -15,6 +15,8 @@ pub struct Outcome {
     pub table: BTreeMap<String, [usize; 5]>,
     /// Every difference in full.
     pub differences: Vec<String>,
+    /// The event of each operation that has one.
+    pub found: BTreeMap<String, Record>,
 }
 
 impl Outcome {
@@ -67,6 +69,7 @@ pub fn compare(ledger: &[Entry], events: &[Record]) -> Outcome {
             continue;
         };
         outcome.count(&expect.kind, 1);
+        outcome.found.insert(entry.op.clone(), event.clone());
         let wrong = differences(entry, expect, event);
         if !wrong.is_empty() {
             outcome.count(&expect.kind, 2);

@@ -19,11 +19,18 @@ use tempfile::TempDir;
 
 /// The binary under test.
 pub const RECORDER: &str = env!("CARGO_BIN_EXE_recorder");
-/// How long a condition may take on a busy two-core machine, or in an emulated one.
-pub const LIMIT: Duration = Duration::from_secs(420);
+/// How long a condition may take on a busy two-core machine.
+pub const LIMIT: Duration = Duration::from_secs(60);
+/// How many times slower this machine is: set where processors are emulated.
+const SLOWNESS: &str = "RECORDER_TEST_SLOWNESS";
+/// `capture.family` for every daemon; the configuration's own default where it isn't set.
+pub const FAMILY: &str = "RECORDER_TEST_FAMILY";
 
-/// Waits until `condition` gives a value; says what was awaited when it does not.
+/// Waits until `condition` gives a value; says what was awaited when it does not. Where processors are emulated it
+/// waits longer.
 pub fn wait_for<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+    let slowness = std::env::var(SLOWNESS).ok().and_then(|factor| factor.parse().ok()).unwrap_or(1);
+    let limit = limit * slowness;
     let start = Instant::now();
     loop {
         if let Some(value) = condition() {
@@ -119,7 +126,24 @@ impl Sandbox {
             <std::fs::Permissions as PermissionsExt>::from_mode(0o755),
         )
         .expect("mode");
-        Self { directory, config: None }
+        let mut sandbox = Self { directory, config: None };
+        if let Ok(family) = std::env::var(FAMILY) {
+            sandbox.choose_family(&family);
+        }
+        sandbox
+    }
+
+    /// Chooses the families of hooks, whatever else is configured before or later.
+    pub fn choose_family(&mut self, family: &str) {
+        let path = self.path().join("recorder.toml");
+        let drop_ins = self.path().join("recorder.toml.d");
+        std::fs::create_dir_all(&drop_ins).expect("drop-ins");
+        std::fs::write(drop_ins.join("family.toml"), format!("[capture]\nfamily = \"{family}\"\n"))
+            .expect("drop-in");
+        if !path.exists() {
+            std::fs::write(&path, "").expect("config");
+        }
+        self.config = Some(path);
     }
 
     pub fn path(&self) -> &Path {

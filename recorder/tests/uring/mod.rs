@@ -13,6 +13,8 @@ use crate::workload::site::{Place, join};
 
 /// Environment variable: the directory to work in.
 pub const HOME: &str = "RECORDER_URING_HOME";
+/// A file in that directory that root alone may read.
+pub const SECRET: &[u8] = b"secret";
 
 /// How requests are handed over, and who does them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,7 @@ use io_uring::types::Fd;
 use io_uring::{IoUring, opcode, squeue};
 
 use super::names::{ask, mkdir};
-use super::{Mode, Ring, asked, make_directory, named};
-use crate::support::ledger::Expect;
+use super::{Mode, Ring, make_directory, named};
 use crate::workload::Run;
 use crate::workload::raw;
 use crate::workload::site::{AT_FDCWD, Place, join};
@@ -75,16 +74,17 @@ pub fn as_others(run: &mut Run, mode: Mode, home: &[u8]) {
         let mut ring = Ring::new(mode);
         let place = place_in(run, &dir);
         assert_eq!(mkdir(run, &mut ring, &place), Err(libc::EACCES));
-        let shadow = Place::new(b"/etc/shadow", b"/etc/shadow".to_vec());
-        let read = opcode::OpenAt::new(Fd(AT_FDCWD), shadow.name() as *const libc::c_char).build();
-        let denied = named("file_denied", &shadow).must(&["open"]);
+        let secret = join(&run.home, super::SECRET);
+        let secret = Place::new(&secret, secret.clone());
+        let read = opcode::OpenAt::new(Fd(AT_FDCWD), secret.name() as *const libc::c_char).build();
+        let denied = named("file_denied", &secret).must(&["open"]);
         assert_eq!(ask(run, &mut ring, "openat", read, denied), Err(libc::EACCES));
         let create = opcode::OpenAt::new(Fd(AT_FDCWD), place.name() as *const libc::c_char);
         let create = create.flags(libc::O_CREAT | libc::O_WRONLY).mode(0o600).build();
         let denied = named("file_denied", &place).must(&["open"]);
         assert_eq!(ask(run, &mut ring, "openat", create, denied), Err(libc::EACCES));
-        let unlink = opcode::UnlinkAt::new(Fd(AT_FDCWD), shadow.name() as *const libc::c_char).build();
-        assert_eq!(ask(run, &mut ring, "unlinkat", unlink, named("file_delete", &shadow)), Err(libc::EACCES));
+        let unlink = opcode::UnlinkAt::new(Fd(AT_FDCWD), secret.name() as *const libc::c_char).build();
+        assert_eq!(ask(run, &mut ring, "unlinkat", unlink, named("file_delete", &secret)), Err(libc::EACCES));
         drop(ring);
         9
     });
@@ -148,7 +148,7 @@ fn many_at_once(run: &mut Run, dir: &[u8]) {
     }
     let times = (t0, raw::now());
     for place in &places {
-        let expect = asked(Expect::new("dir_create")).path(&place.real).must(&["from_argument"]);
-        run.note("mkdirat:many", times, &Ok(0), Some(expect.may(&["unconfirmed"])));
+        let expect = named("dir_create", place).may(&["unconfirmed"]);
+        run.note("mkdirat:many", times, &Ok(0), Some(expect));
     }
 }

@@ -21,6 +21,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("systemd-analyze", "systemd"),
     ("python3", "python3"),
     ("go", "golang-go"),
+    ("openssl", "openssl"),
     ("c++", "g++"),
     ("mkfs.xfs", "xfsprogs"),
     ("mkfs.btrfs", "btrfs-progs"),
@@ -32,7 +33,7 @@ const LIBRARIES: &[(&str, &str)] =
     &[("/usr/share/gocode/src/golang.org/x/mod/sumdb/tlog", "golang-golang-x-mod-dev")];
 
 /// A module of Python, and the Debian package it comes from.
-const MODULES: &[(&str, &str)] = &[("cryptography", "python3-cryptography")];
+const MODULES: &[(&str, &str)] = &[("cryptography", "python3-cryptography"), ("ensurepip", "python3-venv")];
 
 /// Keeps package scripts from starting services; ours only while we install.
 const POLICY: &str = "/usr/sbin/policy-rc.d";

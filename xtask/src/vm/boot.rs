@@ -1,5 +1,5 @@
 //! One boot: QEMU with an emulated processor, the console in a file, the guest's report read line by line.
-use super::kernel::{Kernel, folder};
+use super::kernel::{self, Kernel, folder};
 use super::plan::Step;
 use super::report::Report;
 use anyhow::{Context as _, Result};
@@ -46,6 +46,12 @@ impl Boot<'_> {
     /// Short name, such as `6.1-bpf`.
     pub fn name(&self) -> String {
         format!("{}-{}", self.kernel.series, self.lsm())
+    }
+
+    /// The steps that are for this kernel: the guest leaves out the others.
+    pub fn fitting(&self, steps: &[Step]) -> Vec<Step> {
+        let number = kernel::number(&self.kernel.release);
+        steps.iter().filter(|step| step.since <= number).cloned().collect()
     }
 
     /// `bpf` or `none`.

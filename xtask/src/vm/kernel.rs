@@ -5,8 +5,9 @@ use anyhow::{Context as _, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// 6.1 comes from the first, 6.12 from the second, 7.x from the third.
-const SUITES: [&str; 3] = ["bookworm", "bookworm-backports", "trixie-backports"];
+/// 6.1 comes from the first, 6.12 from the second, 7.x from the third, and 5.10, which is too old for the recorder, from
+/// the last.
+const SUITES: [&str; 4] = ["bookworm", "bookworm-backports", "trixie-backports", "bullseye"];
 
 /// Modules a guest needs, in the order in which they can be loaded. What a kernel has built in has no file.
 const MODULES: [&str; 10] = [
@@ -21,6 +22,12 @@ const MODULES: [&str; 10] = [
     "brd",
     "fuse",
 ];
+
+/// `major * 1000 + minor` of a kernel as it names itself; 0 when it can't be told.
+pub fn number(release: &str) -> u32 {
+    let mut parts = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    parts.next().map_or(0, |major| major * 1000 + parts.next().unwrap_or(0))
+}
 
 /// A kernel that can be booted.
 pub struct Kernel {
@@ -163,7 +170,12 @@ fn rank(name: &str) -> (Vec<u64>, bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::rank;
+    use super::{number, rank};
+
+    #[test]
+    fn kernels_compare_by_number() {
+        assert_eq!(["6.1.0-40-cloud-amd64", "6.12.90", "x"].map(number), [6001, 6012, 0]);
+    }
 
     #[test]
     fn the_newest_package_is_taken() {

@@ -1,5 +1,5 @@
 //! What a guest reported: the outcome of each step, with the reason where it isn't `ok`.
-use super::plan::Step;
+use super::plan::{Family, Step};
 use crate::test::tally::{SKIPPED, Tally};
 use std::time::Duration;
 
@@ -48,6 +48,10 @@ impl Outcome {
 pub struct Row {
     /// The test program.
     name: String,
+    /// How the guest calls it.
+    id: String,
+    /// Families that it may use.
+    family: Family,
     /// Seconds of the guest's clock.
     seconds: u64,
     /// How it ended.
@@ -56,10 +60,15 @@ pub struct Row {
 }
 
 impl Row {
-    fn line(&self, place: &str, family: &str) -> String {
+    /// `object` is what is in force where the object family may be used.
+    fn line(&self, place: &str, object: Option<&str>) -> String {
+        let family = match (self.family, object) {
+            (Family::Object, Some(object)) => object,
+            (family, _) => family.word(),
+        };
         let (word, reason) = (self.outcome.word(), self.outcome.reason());
         let line =
-            format!("{place} {family:<14} {:<14} {:>4} s  {word:<8} {reason}", self.name, self.seconds);
+            format!("{place} {family:<14} {:<16} {:>4} s  {word:<8} {reason}", self.name, self.seconds);
         line.trim_end().to_owned()
     }
 }
@@ -68,8 +77,8 @@ impl Row {
 pub struct Report {
     /// A row for each step of the plan.
     pub rows: Vec<Row>,
-    /// Families of hooks in force, as `live_probe` found them; `-` before it ran.
-    family: String,
+    /// Families of hooks in force where the object family may be used, as `live_probe` found them.
+    family: Option<String>,
     /// What each program cost the verifier.
     pub costs: Vec<(String, u64)>,
     /// The end of the console of a guest that broke off.
@@ -88,13 +97,15 @@ impl Report {
         let outcome = Outcome::NotRun("the guest did not come to it".to_owned());
         let row = |step: &Step| Row {
             name: step.name.clone(),
+            id: step.id(),
+            family: step.family,
             seconds: 0,
             outcome: outcome.clone(),
             limit: step.limit,
         };
         Self {
             rows: steps.iter().map(row).collect(),
-            family: "-".to_owned(),
+            family: None,
             costs: Vec::new(),
             last_words: Vec::new(),
             current: None,
@@ -116,7 +127,7 @@ impl Report {
         match words.as_slice() {
             ["@kernel", _] => Some(Duration::ZERO),
             ["@begin", name] => {
-                self.current = self.rows.iter().position(|row| row.name == *name);
+                self.current = self.rows.iter().position(|row| row.id == *name);
                 self.lines.clear();
                 self.current.and_then(|index| self.rows.get(index)).map(|row| Duration::from_secs(row.limit))
             }
@@ -132,7 +143,10 @@ impl Report {
             ["families:", families @ ..] => {
                 let two: Vec<&str> =
                     families.iter().copied().filter(|name| FAMILIES.contains(name)).collect();
-                self.family = two.join("+");
+                let is_chosen = |row: &Row| row.family == Family::Object;
+                if self.current.and_then(|index| self.rows.get(index)).is_some_and(is_chosen) {
+                    self.family = Some(two.join("+"));
+                }
                 None
             }
             ["cost:", program, count] => {
@@ -164,7 +178,7 @@ impl Report {
     pub fn news(&mut self, place: &str) -> Vec<(String, bool)> {
         let ended = self.rows.iter().take(self.ended).skip(self.told);
         let mut news: Vec<(String, bool)> =
-            ended.map(|row| (row.line(place, &self.family), row.outcome.is_failure())).collect();
+            ended.map(|row| (row.line(place, self.family.as_deref()), row.outcome.is_failure())).collect();
         self.told = self.ended;
         news.extend(self.last_words.drain(..).map(|line| (format!("    console: {line}"), true)));
         news
@@ -213,7 +227,7 @@ mod tests {
     use crate::vm::plan;
 
     fn after(lines: &[&str]) -> Report {
-        let steps = plan::steps(&["live_a".to_owned(), "live_b".to_owned()], &[]);
+        let steps = plan::steps(&["live_a".to_owned(), "live_b".to_owned()], plan::Family::Object, &[]);
         let mut report = Report::new(&steps);
         for line in lines {
             report.read(line);
@@ -230,24 +244,31 @@ mod tests {
 
     #[test]
     fn passed_failed_and_skipped_are_told_apart() {
-        let report = after(&["@kernel 6.1.0", "@begin live_a", PASSED, "", "@end live_a 0 3", "@done"]);
+        let report =
+            after(&["@kernel 6.1.0", "@begin live_a@object", PASSED, "", "@end live_a@object 0 3", "@done"]);
         assert!(report.is_done());
         assert!(matches!(outcomes(&report)[..], [Outcome::Passed, Outcome::NotRun(_)]));
-        let report = after(&["@begin live_a", "families: common object pam syscall"]);
-        assert_eq!(report.family, "object+syscall");
-        let report = after(&["@begin live_a", "SKIPPED: no such thing", PASSED, "@end live_a 0 3"]);
-        assert_eq!(outcomes(&report)[0], &Outcome::Skipped("no such thing".to_owned()));
+        let report = after(&["@begin live_a@object", "families: common object pam syscall"]);
+        assert_eq!(report.family.as_deref(), Some("object+syscall"));
         let report =
-            after(&["@begin live_b", "thread 'x' panicked at a.rs:1:", "3 differences", "@end live_b 101 3"]);
+            after(&["@begin live_a@object", "SKIPPED: no such thing", PASSED, "@end live_a@object 0 3"]);
+        assert_eq!(outcomes(&report)[0], &Outcome::Skipped("no such thing".to_owned()));
+        let report = after(&[
+            "@begin live_b@object",
+            "thread 'x' panicked at a.rs:1:",
+            "3 differences",
+            "@end live_b@object 101 3",
+        ]);
         assert_eq!(outcomes(&report)[1], &Outcome::Failed("3 differences".to_owned()));
     }
 
     #[test]
     fn each_row_is_told_once() {
-        let mut report = after(&["@begin live_a", PASSED, "@end live_a 0 3", "@begin live_b"]);
+        let mut report =
+            after(&["@begin live_a@object", PASSED, "@end live_a@object 0 3", "@begin live_b@object"]);
         assert_eq!(
             report.news("6.1 bpf"),
-            [("6.1 bpf -              live_a            3 s  ok".to_owned(), false)]
+            [("6.1 bpf object         live_a              3 s  ok".to_owned(), false)]
         );
         assert_eq!(report.news("6.1 bpf"), []);
         report.broke_off("hangs", &["last".to_owned()]);
@@ -258,13 +279,18 @@ mod tests {
 
     #[test]
     fn a_filter_that_fits_no_test_is_a_failure() {
-        let report = after(&["@begin live_a", &PASSED.replace("1 passed", "0 passed"), "@end live_a 0 3"]);
+        let report = after(&[
+            "@begin live_a@object",
+            &PASSED.replace("1 passed", "0 passed"),
+            "@end live_a@object 0 3",
+        ]);
         assert_eq!(outcomes(&report)[0], &Outcome::Failed("no test of it ran".to_owned()));
     }
 
     #[test]
     fn a_panic_of_the_guest_is_the_reason_of_the_step_that_ran() {
-        let mut report = after(&["@begin live_a", PASSED, "@end live_a 0 3", "@begin live_b"]);
+        let mut report =
+            after(&["@begin live_a@object", PASSED, "@end live_a@object 0 3", "@begin live_b@object"]);
         report.broke_off("ended early", &["[    9.1] Kernel panic - not syncing: Oops".to_owned()]);
         assert_eq!(outcomes(&report)[1], &Outcome::Failed("Kernel panic - not syncing: Oops".to_owned()));
         let mut silent = after(&[]);

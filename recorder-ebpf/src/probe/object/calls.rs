@@ -6,7 +6,7 @@ use recorder_common::kind::Kind;
 
 use super::{AT_REMOVEDIR, enter, leave, name_of, names_in_kernel, outcome, returned};
 use crate::probe::named::{named_call, sets_flags};
-use crate::probe::{Call, aio, bind, exec, mount, protect, queue, spec_of, write};
+use crate::probe::{Call, aio, bind, exec, mount, protect, queue, reflink, spec_of, write};
 use crate::task;
 
 /// Declares the pair of programs of one function. `number` and `arguments` say which system call does the same, for
@@ -164,12 +164,15 @@ fn call_of(ctx: &FExitContext) -> Option<Call> {
     Some(Call { spec: spec_of(number)?, returned: returned(ctx), number: number as u64 })
 }
 
-/// Hook: `__x64_sys_ioctl(regs)`, for the commands that change inode flags.
+/// Hook: `__x64_sys_ioctl(regs)`, for the commands that change inode flags or share the blocks of another file.
 #[fexit]
 pub fn ioctl_call(ctx: FExitContext) -> i32 {
     ran_single!(ioctl_call);
-    if sets_flags(task::arguments()[1]) {
+    let command = task::arguments()[1];
+    if sets_flags(command) {
         plain(&ctx);
+    } else if reflink::shares(command) {
+        reflink::shared(returned(&ctx));
     }
     0
 }

@@ -29,8 +29,6 @@ writes! {
     file_written: 0;
     /// Hook: `vfs_writev(file, vector, length, position, flags)`.
     file_written_vector: 0;
-    /// Hook: `do_splice(in, offset, out, offset, length, flags)`.
-    file_spliced: 2;
     /// Hook: `vfs_copy_file_range(in, offset, out, offset, length, flags)`.
     file_copied: 2;
 }
@@ -41,6 +39,25 @@ fn written(file: u64, returned: i64) -> Option<()> {
         return None;
     }
     wrote(file, returned, 0, None)
+}
+
+/// Hook: `do_splice(in, offset, out, offset, length, flags)`, which the call and io_uring share.
+#[fexit]
+pub fn file_spliced(ctx: FExitContext) -> i32 {
+    spliced(ctx.arg(2), returned(&ctx));
+    0
+}
+
+#[inline(always)]
+fn spliced(file: u64, returned: i64) -> Option<()> {
+    /// `splice`.
+    const SPLICE: i32 = 275;
+    if returned == 0 || is_retry(returned) {
+        return None;
+    }
+    let origin = task::origin();
+    let is_asked = origin.may_be_uring && origin.number != SPLICE;
+    wrote(file, returned, if is_asked { flag::IO_URING } else { 0 }, None)
 }
 
 /// Hook: `do_sendfile(out, in, position, count, end)`.

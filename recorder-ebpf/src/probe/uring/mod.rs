@@ -15,7 +15,7 @@ use recorder_common::class::Class;
 use recorder_common::sample::flag;
 
 use self::ask::is_known_write;
-use self::operation::{WRITES_DATA, group_of, is_command};
+use self::operation::{WRITES_DATA, group, group_of, is_command};
 use super::is_retry;
 use super::write::wrote;
 use crate::maps::{Asked, NAMES, Names, OFFSETS, QUIET, REQUESTS, Request};
@@ -77,7 +77,8 @@ pub fn uring_refused(ctx: BtfTracePointContext) -> i32 {
 
 fn refused(entry: u64, req: u64, error: i32) -> Option<()> {
     let operation: u8 = kernel(req, &OFFSETS.req_opcode);
-    group_of(operation)?;
+    // It never comes to the functions of the object family.
+    group(operation as u32)?;
     let Some(area) = claim() else {
         count_loss(Class::Files);
         return None;

@@ -64,8 +64,9 @@ fn kind_of(operation: u32) -> Kind {
     }
 }
 
+/// The group of an operation, whoever tells it; `None` when it changes nothing.
 #[inline(always)]
-fn group(operation: u32) -> Option<u8> {
+pub fn group(operation: u32) -> Option<u8> {
     match operation {
         OPENAT | OPENAT2 => Some(OPENS),
         RENAMEAT | UNLINKAT | MKDIRAT | SYMLINKAT | LINKAT | SETXATTR => Some(NAMES_THINGS),

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::cli::filter::FilterArguments;
+use crate::cli::filter::{Filter, FilterArguments};
 use crate::store::FrameInput;
 use crate::store::writer::{Immutable, Options, Writer};
 

@@ -59,6 +59,9 @@ pub struct Status {
     /// What is removed, and what never.
     #[serde(default)]
     pub retention: Retention,
+    /// `capture.family` of the configuration in force.
+    #[serde(default)]
+    pub family: String,
     /// What proves that hooks fire.
     #[serde(default)]
     pub canary: CanaryStatus,

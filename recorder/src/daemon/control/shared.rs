@@ -44,6 +44,7 @@ pub struct Shared {
     probes: Mutex<Vec<Probe>>,
     failure: Mutex<Option<String>>,
     retention: Mutex<Retention>,
+    family: Mutex<&'static str>,
     canary: Mutex<CanaryStatus>,
 }
 
@@ -80,6 +81,7 @@ impl Shared {
             probes: Mutex::default(),
             failure: Mutex::default(),
             retention: Mutex::default(),
+            family: Mutex::default(),
             canary: Mutex::default(),
         })
     }
@@ -155,6 +157,11 @@ impl Shared {
         *lock(&self.retention) = retention;
     }
 
+    /// Tells which families of hooks were to be used.
+    pub fn set_family(&self, family: &'static str) {
+        *lock(&self.family) = family;
+    }
+
     /// The daemon no longer records; the first reason stays.
     pub fn set_failure(&self, why: &str) {
         lock(&self.failure).get_or_insert_with(|| why.to_owned());
@@ -189,6 +196,7 @@ impl Shared {
             queues: vec![frames],
             probes: lock(&self.probes).clone(),
             retention: lock(&self.retention).clone(),
+            family: (*lock(&self.family)).to_owned(),
             canary: lock(&self.canary).clone(),
         }
     }

@@ -168,6 +168,14 @@ fn calls_to_the_kernel_keep_their_words() {
 const TEXT_CUT_FLAG: u8 = recorder_common::text::TEXT_CUT;
 
 #[test]
+fn every_text_has_its_place() {
+    for tag in (1..=u8::MAX).map_while(|number| Tag::try_from(number).ok()) {
+        let bytes = Builder::new(Kind::Exit as u16).text(tag, 0, b"x").bytes();
+        assert!(decode(&bytes).is_ok(), "{tag:?}");
+    }
+}
+
+#[test]
 fn pam_calls_are_read() {
     let bytes = Builder::new(PAM_CALL)
         .result(7)
@@ -219,7 +227,7 @@ proptest! {
     fn no_damage_to_a_sample_makes_it_panic(
         kind in prop::sample::select(Kind::ALL),
         damage in prop::collection::vec((6usize..400, any::<u8>()), 0..8),
-        tag in 1u8..=23,
+        tag in 1u8..=25,
         text in prop::collection::vec(any::<u8>(), 0..100),
     ) {
         let tag = Tag::try_from(tag).unwrap();

@@ -47,12 +47,14 @@ fn body(kind: Kind) -> Body<'static> {
         Kind::Exec | Kind::ExecFailed => Body::Exec(Exec {
             argv: [&b"vim"[..], b"", b"caf\xe9 \"x\"\n"].map(Cow::Borrowed).to_vec(),
             argc: 3,
+            env: Vec::new(),
             redacted: Vec::new(),
             cwd: Some(Cow::Borrowed(b"/home/alice")),
             file: b"/usr/bin/vim",
             interp: Some(b"/bin/sh"),
             inode: (kind == Kind::Exec).then(inode),
             caps_gained: if kind == Kind::Exec { 1 << 13 } else { 0 },
+            root: None,
         }),
         Kind::Credential => Body::Credential(Box::new(credential())),
         Kind::SessionId
@@ -230,6 +232,24 @@ fn unknown_values_are_null_and_unknown_errors_are_numbered() {
     for key in ["exe", "loginuid", "session", "cgroup", "container"] {
         assert_eq!(parsed[key], Json::Null, "{key}");
     }
+}
+
+#[test]
+fn root_and_environment_are_there_when_they_say_something() {
+    let mut event = example(Kind::Exec);
+    let plain: Json = serde_json::from_str(&line(&event)).unwrap();
+    assert!(plain.get("root").is_none() && plain.get("env").is_none());
+    event.task.as_mut().unwrap().root_id = 9;
+    let Body::Exec(exec) = &mut event.body else { panic!() };
+    exec.env = vec![Cow::Borrowed(b"LD_PRELOAD=/tmp/x.so"), Cow::Borrowed(b"A=\xff")];
+    let parsed: Json = serde_json::from_str(&line(&event)).unwrap();
+    assert_eq!(parsed.get("root"), Some(&Json::Null), "not found");
+    assert_eq!(parsed["env"][0], "LD_PRELOAD=/tmp/x.so");
+    event.task.as_mut().unwrap().root = Some(Cow::Borrowed(b"/srv/jail"));
+    let line = line(&event);
+    let record = Record::parse(line.as_bytes()).unwrap();
+    assert_eq!(record.root.as_ref().map(|root| root.as_str()), Some("/srv/jail"));
+    assert_eq!(record.env.map(|env| env[1].bytes().into_owned()), Some(b"A=\xff".to_vec()));
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn task() -> impl Strategy<Value = Task<'static>> {
 }
 
 fn redaction(is_cut: bool) -> Redaction {
-    Redaction { argument: 1, at: 2, rule: "word", is_cut, key: [1; 4], commitment: [2; 32] }
+    Redaction { argument: 1, is_env: false, at: 2, rule: "word", is_cut, key: [1; 4], commitment: [2; 32] }
 }
 
 /// A line as the recorder writes it.
