@@ -1,17 +1,16 @@
 //! Loads the object, attaches each hook, and remembers what could not be attached and why.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf};
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope};
-use aya::programs::{Program, ProgramError};
+use aya::programs::Program;
 use aya::{Btf, Ebpf, EbpfLoader};
 use recorder_common::class::Class;
 use recorder_common::kind::Kind;
 use recorder_common::sample::{Counters, Settings};
 
-use super::attached::{Attached, Link};
+use super::attach::{TRACEFS, attach_hooks, libpam};
+use super::attached::Attached;
 use super::canary::{self, Canary, Library, Stage, Watched};
 use super::cost::{self, ProgramCost};
 use super::freeze::freeze;
@@ -25,18 +24,6 @@ use crate::config::Family;
 
 /// The probes, compiled by the build script.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/recorder-ebpf"));
-
-/// Where distributions keep libpam.
-const LIBPAM: [&str; 5] = [
-    "/usr/lib/x86_64-linux-gnu/libpam.so.0",
-    "/lib/x86_64-linux-gnu/libpam.so.0",
-    "/usr/lib64/libpam.so.0",
-    "/lib64/libpam.so.0",
-    "/usr/lib/libpam.so.0",
-];
-
-/// Where tracefs is mounted.
-const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
 /// Ring sizes in bytes, powers of two and multiples of the page size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,18 +215,6 @@ fn check_tracefs() -> Result<(), CaptureError> {
     Err(CaptureError::Permission { what: "reading /sys/kernel/tracing".to_owned() })
 }
 
-/// Whether the running kernel has the place at all.
-fn is_in_kernel(place: &Place) -> bool {
-    let event = match place {
-        Place::Btf(name) if name.starts_with("io_uring_") => Path::new("events/io_uring").join(name),
-        Place::Btf(name) if name.starts_with("module_") => Path::new("events/module").join(name),
-        Place::Btf(name) => Path::new("events/sched").join(name),
-        Place::Tracepoint(name) => Path::new("events/syscalls").join(name),
-        Place::Pam { .. } => return true,
-    };
-    TRACEFS.iter().any(|root| Path::new(root).join(&event).is_dir())
-}
-
 fn load_error(error: &aya::EbpfError) -> CaptureError {
     let text = chain(error);
     if text.contains("Operation not permitted") || text.contains("os error 1)") {
@@ -276,12 +251,6 @@ fn brief(text: &str) -> String {
         Some(reason) => format!("{first} ... {reason}"),
         None => first.to_owned(),
     }
-}
-
-/// libpam of this host.
-#[must_use]
-pub fn libpam() -> Option<&'static Path> {
-    LIBPAM.iter().map(Path::new).find(|path| path.exists())
 }
 
 /// Attaches what the kernel allows: what came of each hook, and those that can be made to fire.
@@ -327,84 +296,4 @@ fn tell_kinds(ebpf: &mut Ebpf, kinds: &[Kind]) -> Result<(), MapError> {
     let bits = told.fold(0_u64, |bits, kind| bits | 1_u64.checked_shl(*kind as u32).unwrap_or(0));
     let Some(map) = ebpf.map_mut("OBJECT_KINDS") else { return Ok(()) };
     Array::try_from(map)?.set(0, bits, 0)
-}
-
-/// Attaches each hook that the running kernel has; returns those that are in place.
-fn attach_hooks(
-    ebpf: &mut Ebpf,
-    hooks: &[Hook],
-    (attached, rows): (&mut Attached, &mut Vec<ProbeRow>),
-    btf: &Btf,
-) -> Result<Vec<Hook>, CaptureError> {
-    let libpam = libpam();
-    let mut in_place = Vec::new();
-    let mut loaded = HashMap::new();
-    for hook in hooks {
-        if !is_in_kernel(&hook.place) {
-            let why = "this kernel has no such call or tracepoint".to_owned();
-            rows.push(ProbeRow::new(hook, State::Absent, Some(why)));
-            continue;
-        }
-        let outcome = match loaded.get(hook.program) {
-            Some(outcome) => Result::clone(outcome),
-            None => {
-                let outcome = load_program(ebpf, hook, btf);
-                loaded.insert(hook.program, outcome.clone());
-                outcome
-            }
-        };
-        let outcome = outcome.and_then(|()| attach(ebpf, hook, libpam));
-        match outcome {
-            Ok(link) => {
-                attached.push(link);
-                rows.push(ProbeRow::new(hook, State::Attached, None));
-                in_place.push(hook.clone());
-            }
-            Err(why) if hook.is_essential() => return Err(essential(hook, why)),
-            Err(why) => rows.push(ProbeRow::new(hook, State::Missing, Some(why))),
-        }
-    }
-    Ok(in_place)
-}
-
-fn essential(hook: &Hook, why: String) -> CaptureError {
-    if why.contains("Operation not permitted") || why.contains("Permission denied") {
-        return CaptureError::Permission { what: format!("{}: {why}", hook.name()) };
-    }
-    CaptureError::Essential { hook: hook.name(), why }
-}
-
-fn load_program(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf) -> Result<(), String> {
-    let program = ebpf.program_mut(hook.program).ok_or("is not in the object")?;
-    let outcome = match (program, &hook.place) {
-        (Program::BtfTracePoint(program), Place::Btf(name)) => program.load(name, btf),
-        (Program::TracePoint(program), Place::Tracepoint(_)) => program.load(),
-        (Program::UProbe(program), Place::Pam { .. }) => program.load(),
-        _ => return Err("is of another type in the object".to_owned()),
-    };
-    outcome.map_err(|error| {
-        tracing::debug!(program = hook.program, "{error:?}");
-        chain(&error)
-    })
-}
-
-fn attach(ebpf: &mut Ebpf, hook: &Hook, libpam: Option<&Path>) -> Result<Link, String> {
-    let program = ebpf.program_mut(hook.program).ok_or("is not in the object")?;
-    let outcome: Result<Link, ProgramError> = match (program, &hook.place) {
-        (Program::BtfTracePoint(program), Place::Btf(_)) => {
-            program.attach().and_then(|id| program.take_link(id)).map(Link::Btf)
-        }
-        (Program::TracePoint(program), Place::Tracepoint(name)) => {
-            program.attach("syscalls", name).and_then(|id| program.take_link(id)).map(Link::Tracepoint)
-        }
-        (Program::UProbe(program), Place::Pam { symbol, cookie, .. }) => {
-            let path = libpam.ok_or("libpam.so.0 is not installed, so there are no PAM logins")?;
-            let location = UProbeAttachLocation::Symbol(symbol);
-            let point = UProbeAttachPoint { location, cookie: Some(*cookie) };
-            let attached = program.attach(point, path, UProbeScope::AllProcesses);
-            attached.and_then(|id| program.take_link(id)).map(Link::Uprobe)
-        }
-        _ => return Err("is of another type in the object".to_owned()),
-    };
-    outcome.map_err(|error| chain(&error))
 }

@@ -2,6 +2,7 @@
 //!
 //! What comes out is batches of samples in time order, and losses; what they mean is `event`'s business.
 
+mod attach;
 pub mod attached;
 pub mod canary;
 pub mod cost;
@@ -22,8 +23,9 @@ pub mod syscalls;
 
 use std::path::PathBuf;
 
+pub use attach::libpam;
 pub use cost::ProgramCost;
-pub use load::{Capture, Choice, Sizes, libpam};
+pub use load::{Capture, Choice, Sizes};
 pub use price::{ProgramPrice, count_runs};
 pub use report::{ProbeRow, State, probe_report};
 
