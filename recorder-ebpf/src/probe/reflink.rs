@@ -30,7 +30,9 @@ pub fn shares(command: u64) -> bool {
 
 /// Reports a reflink as the write that it is. Programs that copy files try one first, wherever they are, and then write:
 /// that a file system can't is not told.
-#[inline(always)]
+///
+/// A function of its own, because up to 6.12 a program has 512 bytes of stack together with all that it calls.
+#[inline(never)]
 pub fn shared(returned: i64) -> Option<()> {
     if returned == EXDEV || returned == ENOTTY || returned == EOPNOTSUPP {
         return None;

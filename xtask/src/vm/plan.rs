@@ -26,7 +26,7 @@ const fn test(name: &'static str) -> Test {
 
 /// What `cargo xtask test` runs under the object family, and under system calls alone.
 const STAGE: [&str; 5] = ["live_probe", "live_smoke", "live_cost", "live_kernel", "live_truth"];
-const STAGE_BY_SYSCALL: [&str; 1] = ["live_uring"];
+const STAGE_BY_SYSCALL: [&str; 2] = ["live_probe", "live_uring"];
 
 const TESTS: [Test; 8] = [
     // First, because it tells which families of hooks are in force.
