@@ -118,6 +118,7 @@ fn share_with_readers(directory: &File, readers: Option<u32>) -> io::Result<()> 
 }
 
 /// Number of a group of this host; None when there is none of that name.
+#[cfg(feature = "capture")]
 #[must_use]
 pub fn group_id(name: &str) -> Option<u32> {
     let groups = std::fs::read_to_string("/etc/group").ok()?;

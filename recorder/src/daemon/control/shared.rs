@@ -9,8 +9,11 @@ use jiff::Timestamp;
 use recorder_common::class::Class;
 
 use super::super::backlog::{self, Backlog};
+#[cfg(feature = "capture")]
 use super::super::canary::State;
-use super::protocol::{CanaryStatus, ClassStatus, Durable, Probe, ProbeState, Queue, Retention, Status};
+#[cfg(feature = "capture")]
+use super::protocol::ProbeState;
+use super::protocol::{CanaryStatus, ClassStatus, Durable, Probe, Queue, Retention, Status};
 
 /// A frame that has just become durable.
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +134,7 @@ impl Shared {
     }
 
     /// What became of the hook of this name.
+    #[cfg(feature = "capture")]
     pub fn set_hook(&self, name: &str, state: &State) {
         let (is, why) = match state {
             State::Dead { why, .. } => (ProbeState::Dead, Some(why.clone())),
