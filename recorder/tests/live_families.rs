@@ -99,7 +99,10 @@ fn differences(object: Option<&Record>, syscall: Option<&Record>, homes: [&str; 
     let keys: BTreeSet<_> =
         [object, syscall].iter().flat_map(|event| event.value.as_object().expect("event").keys()).collect();
     for key in keys.into_iter().filter(|key| *key != "flags") {
-        let value = |event: &Record, home| event.value.get(key).map(|value| general(key, value, home));
+        let value = |event: &Record, home| {
+            let inode = event.value.get("ino").map_or("none".to_owned(), Value::to_string);
+            event.value.get(key).map(|value| general(key, value, home, &inode))
+        };
         if value(object, homes[0]) != value(syscall, homes[1]) {
             names.insert(key.clone());
         }
@@ -109,12 +112,12 @@ fn differences(object: Option<&Record>, syscall: Option<&Record>, homes: [&str; 
     names
 }
 
-/// A value without what belongs to the run.
-fn general(key: &str, value: &Value, home: &str) -> String {
+/// A value without what belongs to the run. A file without a name is called after its inode.
+fn general(key: &str, value: &Value, home: &str, inode: &str) -> String {
     if OF_THE_RUN.contains(&key) {
         return "is there".to_owned();
     }
-    value.to_string().replace(home, "HOME")
+    value.to_string().replace(home, "HOME").replace(&format!("/#{inode}"), "/#INODE")
 }
 
 /// The documented differences: name, and kinds or none for all.
