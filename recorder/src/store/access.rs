@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, IFlags, Mode, OFlags};
 
@@ -13,6 +14,9 @@ use super::medium::{Protection, add_flag, make_append_only, protection_of, share
 use super::writer::{Immutable, Options};
 use super::{ORIGIN_FILE, REMOVING_FILE, StoreError};
 
+/// How long a lock may be held before somebody else counts as its holder: a process that the last recorder was just
+/// starting has it until its exec.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 /// Made by the file system at the root of a volume.
 pub(crate) const LOST_AND_FOUND: &str = "lost+found";
 
@@ -130,12 +134,18 @@ fn lock(path: &Path) -> Result<Lock, StoreError> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
     let opened = std::fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
     let directory = opened.map_err(StoreError::io(path, "opening the store"))?;
-    match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Lock(directory)),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            Err(StoreError::InUse { path: path.to_owned(), pid: lock_holder(&directory) })
+    let start = Instant::now();
+    loop {
+        match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Lock(directory)),
+            Err(rustix::io::Errno::WOULDBLOCK) if start.elapsed() < LOCK_PATIENCE => {
+                std::thread::sleep(LOCK_PATIENCE / 50);
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(StoreError::InUse { path: path.to_owned(), pid: lock_holder(&directory) });
+            }
+            Err(errno) => return Err(StoreError::io(path, "locking the store")(errno.into())),
         }
-        Err(errno) => Err(StoreError::io(path, "locking the store")(errno.into())),
     }
 }
 
