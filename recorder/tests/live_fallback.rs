@@ -62,7 +62,7 @@ fn a_kind_whose_function_is_missing_is_taken_from_system_calls() {
         let rows = capture.rows().to_vec();
         // The first choice leaves the other kinds to it, where the kernel allows it.
         has_object |= attached(&rows, "object").next().is_some();
-        for kind in ["file_delete", "dir_delete", "file_rename", "file_create", "attr_mode", "mount"] {
+        for kind in ["file_delete", "dir_delete", "file_rename", "file_create", "dir_create", "mount"] {
             let expected = if has_object && !falls_back(kind) { "object" } else { "syscall" };
             assert_eq!(families_of(&rows, kind), [expected], "{kind}");
             let replaced: Vec<_> = rows
