@@ -82,7 +82,7 @@ impl Choice {
     /// the security modules.
     pub fn of_stage() -> Self {
         let boots = vec![("6.1".to_owned(), false), ("6.12".to_owned(), true)];
-        Self { boots, steps: plan::stage(), jobs: 2, limit: Duration::from_mins(10) }
+        Self { boots, steps: plan::stage(), jobs: 2, limit: Duration::from_mins(25) }
     }
 
     fn of(args: &Args) -> Self {
