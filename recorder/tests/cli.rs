@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
+use recorder::chain::hex;
 use recorder::daemon::control::{FrameStored, Server, Shared, socket_path, state_directory};
-use recorder::redact::commitment::{Place, commit, hex};
+use recorder::redact::commitment::{Place, commit};
 use recorder::store::directory::Directory;
 use recorder::store::salt_key;
 use recorder::store::writer::{Immutable, Options, Writer};

@@ -442,7 +442,7 @@ fn a_foreign_client_is_cosigned_by_our_witness() {
     for asked in
         [tree.request(0, 7), tree.request(7, 1_300), fork.request(1_300, 1_400), tree.request(1_300, 1_301)]
     {
-        let proof: Vec<String> = asked.proof.iter().map(recorder::chain::hex).collect();
+        let proof: Vec<String> = asked.proof.iter().map(|hash| recorder::chain::hex(hash)).collect();
         let note = asked.checkpoint.to_string();
         writeln!(stdin, "{}", serde_json::json!({"old": asked.old, "proof": proof, "note": note})).unwrap();
     }

@@ -27,19 +27,41 @@ pub fn sha256(bytes: &[u8]) -> Hash {
     sha2::Sha256::digest(bytes).into()
 }
 
-/// The digits of a hash, as file names and addresses have it.
+/// Lower-case hexadecimal, as it stands in the record, in file names and in addresses.
 #[must_use]
-pub fn hex(hash: &Hash) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String can't fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
-/// The hash with these 64 digits, in lower case.
+/// The bytes behind [`hex`], digits in either case; `None` when it is not exactly that many.
 #[must_use]
-pub fn unhex(text: &str) -> Option<Hash> {
-    let plain = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let mut hash = [0; 32];
-    for (byte, at) in hash.iter_mut().zip((0..64).step_by(2)) {
-        *byte = u8::from_str_radix(text.get(at..at + 2).filter(|_| plain)?, 16).ok()?;
+pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != N || !rest.is_empty() {
+        return None;
     }
-    Some(hash)
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        let digit = |letter: &u8| char::from(*letter).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        *byte = digit(high)? << 4 | digit(low)?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{hex, unhex};
+
+    #[test]
+    fn hexadecimal_is_read_as_written() {
+        assert_eq!(unhex(&hex(&[0, 0x1f, 0xff])), Some([0, 0x1f, 0xff]));
+        for text in ["", "00", "00000", "0000000", "0g0000", "é0000"] {
+            assert_eq!(unhex::<3>(text), None, "{text:?}");
+        }
+    }
 }

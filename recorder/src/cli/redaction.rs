@@ -12,10 +12,11 @@ use zeroize::Zeroizing;
 
 use super::show::find;
 use super::{UsageError, removed};
+use crate::chain::{hex, unhex};
 use crate::config::Config;
 use crate::event::record::Record;
 use crate::exit::Exit;
-use crate::redact::commitment::{Place, Salt, SaltKey, hex, opens, unhex};
+use crate::redact::commitment::{Place, Salt, SaltKey, opens};
 use crate::store::salt_key;
 
 const EXAMPLES: &str = "Examples:

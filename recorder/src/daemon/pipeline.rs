@@ -306,13 +306,14 @@ mod tests {
 
     use super::*;
     use crate::capture::ring::wall_ns;
+    use crate::chain::{hex, unhex};
     use crate::config::Redact;
     use crate::daemon::sink::Sink;
     use crate::enrich::procfs::tests::FakeProc;
     use crate::event::record::Record;
     use crate::event::sample_bytes::Builder;
     use crate::redact::Redactor;
-    use crate::redact::commitment::{Place, hex, opens, unhex};
+    use crate::redact::commitment::{Place, opens};
     use crate::store::directory::Directory;
     use crate::store::salt_key;
     use crate::store::writer::{Immutable, Options, Writer};

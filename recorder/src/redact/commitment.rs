@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::chain::Hash;
+use crate::chain::{Hash, hex};
 
 /// What a salt is made for; keeps it apart from anything else that a key like this may serve.
 const SALT_DOMAIN: &[u8] = b"recorder redaction salt v1\0";
@@ -105,32 +105,6 @@ pub fn opens(commitment: &Hash, salt: &Salt, secret: &[u8], is_cut: bool) -> Opt
     secret.iter().position(opens_after).map(|at| at + 1)
 }
 
-/// Lower-case hexadecimal, as commitments and key numbers stand in the record.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String can't fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// The bytes behind [`hex`]; `None` when it is not exactly that many.
-#[must_use]
-pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.len() != N || !rest.is_empty() {
-        return None;
-    }
-    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        let digit = |letter: &u8| char::from(*letter).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        *byte = digit(high)? << 4 | digit(low)?;
-    }
-    Some(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,14 +149,6 @@ mod tests {
         assert_eq!(opens(&beginning, &salt, b"hunter2", false), None);
         assert_eq!(opens(&beginning, &salt, b"hurter2", true), None);
         assert_eq!(opens(&beginning, &salt, b"", true), None);
-    }
-
-    #[test]
-    fn hexadecimal_is_read_as_written() {
-        assert_eq!(unhex(&hex(&[0, 0x1f, 0xff])), Some([0, 0x1f, 0xff]));
-        for text in ["", "00", "00000", "0000000", "0g0000", "é0000"] {
-            assert_eq!(unhex::<3>(text), None, "{text:?}");
-        }
     }
 
     #[test]

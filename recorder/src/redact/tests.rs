@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
-use super::commitment::{Salt, hex};
+use super::commitment::Salt;
 use super::*;
+use crate::chain::hex;
 use crate::event::Kind;
 use crate::event::json::{LineContext, Writer};
 use crate::event::sample_bytes::task;

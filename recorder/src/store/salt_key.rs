@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::{StoreError, secret_file};
-use crate::redact::commitment::{SaltKey, hex, unhex};
+use crate::chain::{hex, unhex};
+use crate::redact::commitment::SaltKey;
 
 /// Its file, in the state directory.
 const KEY_FILE: &str = "redact.key";
