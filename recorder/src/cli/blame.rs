@@ -2,13 +2,13 @@
 
 mod chain;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::json;
@@ -18,8 +18,9 @@ use super::any_of::{AnyOf, Term};
 use super::filter::parse_time;
 use super::output::Sink;
 use super::query::durable_frames;
-use super::scan::Scan;
+use super::scan::{Scan, all_was_read};
 use super::session::{Names, names_of, time};
+use super::time::ns;
 use crate::event::record::Record;
 use crate::event::sentence::sentence;
 use crate::exit::Exit;
@@ -78,13 +79,17 @@ pub fn run(store: &Path, arguments: &Arguments) -> Result<Exit> {
     let mut found = Found::default();
     found.follow(store, path.as_os_str().as_bytes())?;
     let wanted = of_file(path.as_os_str().as_bytes(), &found.facts());
-    let since = arguments.since.map(|since| i64::try_from(since.as_nanosecond()).unwrap_or(i64::MAX));
+    let since = arguments.since.map(ns);
     let is_wanted = |seq: &u64, line: &str| {
         let t = || Record::parse(line.as_bytes()).ok().and_then(|record| record.wall_ns());
         wanted.contains(seq) && since.is_none_or(|since| t().is_some_and(|t| since <= t))
     };
-    let mut lines: Vec<&String> =
-        found.lines.iter().filter(|(seq, line)| is_wanted(seq, line)).map(|(_, line)| line).collect();
+    let mut lines: Vec<&String> = found
+        .events
+        .iter()
+        .filter(|(seq, (_, line))| is_wanted(seq, line))
+        .map(|(_, (_, line))| line)
+        .collect();
     lines.drain(..lines.len().saturating_sub(arguments.lines.unwrap_or(usize::MAX)));
     let names = Names::new(names_of(store)?);
     let mut chains = Chains::new(store);
@@ -110,9 +115,7 @@ pub fn run(store: &Path, arguments: &Arguments) -> Result<Exit> {
     if found.is_cut {
         eprintln!("recorder: the file had too many names or events: older changes may be missing");
     }
-    if found.problems + chains.problems() > 0 {
-        bail!("not everything could be read: what is shown may not be all");
-    }
+    all_was_read(found.problems + chains.problems())?;
     if lines.is_empty() && arguments.output == Format::Human {
         eprintln!("recorder: no recorded change of {}", path.display());
     }
@@ -122,7 +125,7 @@ pub fn run(store: &Path, arguments: &Arguments) -> Result<Exit> {
 /// Events about the names of a file, by their numbers.
 #[derive(Debug, Default)]
 struct Found {
-    lines: std::collections::BTreeMap<u64, String>,
+    events: BTreeMap<u64, (Fact, String)>,
     is_cut: bool,
     problems: u64,
 }
@@ -165,9 +168,9 @@ impl Found {
             let is_own =
                 names.contains(&fact.path) || fact.path_to.as_ref().is_some_and(|to| names.contains(to));
             if is_own || fact.path_to.is_some() {
-                self.lines.insert(fact.seq, record.line.to_owned());
+                self.events.insert(fact.seq, (fact, record.line.to_owned()));
             }
-            self.is_cut |= self.lines.len() >= EVENTS;
+            self.is_cut |= self.events.len() >= EVENTS;
             Ok(if self.is_cut { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         self.problems += scan.problems();
@@ -175,8 +178,7 @@ impl Found {
     }
 
     fn facts(&self) -> Vec<Fact> {
-        let fact = |line: &String| Fact::of(&Record::parse(line.as_bytes()).ok()?);
-        self.lines.values().filter_map(fact).collect()
+        self.events.values().map(|(fact, _)| fact.clone()).collect()
     }
 }
 

@@ -3,14 +3,14 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 
 use super::client::Watermarks;
 use super::filter::{Filter, FilterArguments};
 use super::follow;
 use super::output::{Format, OutputArguments, Printer};
-use super::scan::{Scan, open_store};
+use super::scan::{Scan, all_was_read, open_store};
 use super::{removed, users};
 use crate::exit::Exit;
 
@@ -77,9 +77,7 @@ pub fn run(store: &Path, arguments: Arguments) -> Result<Exit> {
     }
     let problems = scan.problems() + printer.problems();
     let count = printer.finish()?;
-    if problems > 0 {
-        bail!("not everything could be read: what is shown may not be all");
-    }
+    all_was_read(problems)?;
     if count == 0 && arguments.output.output == Format::Human {
         eprintln!("recorder: no event matches");
     }

@@ -308,6 +308,17 @@ pub fn open_store(store: &Path) -> Result<Directory> {
     Ok(directory)
 }
 
+/// Ends a command that could not show everything.
+///
+/// # Errors
+/// When there were problems, which were told when they were met.
+pub fn all_was_read(problems: u64) -> Result<()> {
+    if problems > 0 {
+        anyhow::bail!("not everything could be read: what is shown may not be all");
+    }
+    Ok(())
+}
+
 /// Adds who may read, when the system said no.
 fn denied(store: &Path, error: StoreError) -> anyhow::Error {
     let is_denied =

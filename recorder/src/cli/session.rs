@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
@@ -19,7 +19,8 @@ use super::any_of::AnyOf;
 use super::filter::parse_time;
 use super::output::Sink;
 use super::query::{durable_frames, host_of};
-use super::scan::{Scan, open_store};
+use super::scan::{Scan, all_was_read, open_store};
+use super::time::ns;
 use super::users;
 use crate::enrich::users::Users;
 use crate::exit::Exit;
@@ -111,7 +112,8 @@ fn tell(store: &Path, wanted: &Wanted, arguments: &Arguments) -> Result<Exit> {
         Format::Html => page::write(&mut out, &story, &session)?,
     }
     out.close()?;
-    all_was_read(problems)
+    all_was_read(problems)?;
+    Ok(Exit::OK)
 }
 
 fn show_list(store: &Path, arguments: &Arguments) -> Result<Exit> {
@@ -149,13 +151,6 @@ fn show_list(store: &Path, arguments: &Arguments) -> Result<Exit> {
     Ok(if shown.is_empty() { Exit::NOTHING } else { Exit::OK })
 }
 
-fn all_was_read(problems: u64) -> Result<Exit> {
-    if problems > 0 {
-        bail!("not everything could be read: what is shown may not be all");
-    }
-    Ok(Exit::OK)
-}
-
 /// Every session of what is found.
 fn fold_all(store: &Path, search: &AnyOf) -> Result<(Fold, u64)> {
     let mut scan = Scan::open(store, search, durable_frames(store))?;
@@ -174,8 +169,4 @@ fn fold_all(store: &Path, search: &AnyOf) -> Result<(Fold, u64)> {
 pub fn names_of(store: &Path) -> Result<Users> {
     let host = open_store(store)?.origin().ok().map(|origin| host_of(origin.name()));
     Ok(users::names_for(host.as_deref()))
-}
-
-fn ns(time: Timestamp) -> i64 {
-    i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
 }

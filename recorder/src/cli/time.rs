@@ -60,6 +60,12 @@ pub fn parse(text: &str, reference: &Reference) -> Result<Timestamp, TimeError> 
     Err(TimeError { why })
 }
 
+/// Wall time as records have it, ns since 1970; the last one there is for what lies beyond.
+#[must_use]
+pub fn ns(time: Timestamp) -> i64 {
+    i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
+}
+
 /// `None` when the text has no known form.
 fn interpret(text: &str, reference: &Reference) -> Option<Result<Timestamp, jiff::Error>> {
     let now = &reference.now;

@@ -14,6 +14,7 @@ use super::output::Sink;
 use super::query::durable_frames;
 use super::scan::Scan;
 use super::session::{Names, Wanted, gather, names_of, of_process, write_tree};
+use super::time::ns;
 use crate::event::Kind;
 use crate::event::record::Record;
 use crate::exit::Exit;
@@ -79,7 +80,7 @@ fn parse(text: &str) -> Result<Root, String> {
 /// # Errors
 /// When the store can't be read, or the output can't be written.
 pub fn run(store: &Path, arguments: &Arguments) -> Result<Exit> {
-    let at = arguments.at.map(|at| i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX));
+    let at = arguments.at.map(ns);
     let users = names_of(store)?;
     let names = Names::new(users.clone());
     let (tree, root, problems) = match arguments.root {
